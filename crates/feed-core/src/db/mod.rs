@@ -1,0 +1,309 @@
+//! The connection to either engine, and the pools that lend it.
+
+mod connection;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::r2d2::R2D2Connection;
+use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection};
+
+use crate::error::{Error, Result};
+use crate::geo;
+
+pub use connection::{Db, Engine, MultiBackend};
+
+/// How long a request waits for a connection.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// Where the database is: `sqlite://PATH` or a libpq URL.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// The path of the embedded file.
+    Sqlite(String),
+    /// A `postgres://` or `postgresql://` URL, handed to libpq as it is.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// The engine that the URL's scheme names.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self {
+            Self::Sqlite(_) => Engine::Sqlite,
+            Self::Postgres(_) => Engine::Postgres,
+        }
+    }
+}
+
+/// The URL without what may hold a password: safe to print.
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{path}"),
+            Self::Postgres(_) => write!(f, "postgres://…"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+/// A database URL in none of the accepted forms.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a database URL is sqlite://PATH (relative, or absolute with a third slash), \
+     postgres://… or postgresql://…"
+)]
+pub struct BadDatabaseUrl;
+
+impl FromStr for DatabaseUrl {
+    type Err = BadDatabaseUrl;
+
+    fn from_str(url: &str) -> Result<Self, BadDatabaseUrl> {
+        if url.contains('\0') {
+            return Err(BadDatabaseUrl);
+        }
+        match url.split_once("://") {
+            Some(("sqlite", path)) if !path.is_empty() && !path.starts_with(":memory:") => {
+                Ok(Self::Sqlite(path.to_owned()))
+            }
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
+            _ => Err(BadDatabaseUrl),
+        }
+    }
+}
+
+/// Why a database cannot be opened, in one line for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the database {url}: {reason}")]
+pub struct OpenError {
+    url: DatabaseUrl,
+    reason: String,
+}
+
+/// What a connection is for: SQLite has one writer and many readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Makes connections of one kind for a pool.
+#[derive(Debug)]
+struct Manager {
+    url: DatabaseUrl,
+    access: Access,
+}
+
+impl Manager {
+    fn establish(&self) -> Result<Db, ConnectionError> {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                // "./": a relative path must not be taken for a URI or for `:memory:`.
+                let path = if path.starts_with('/') { path.clone() } else { format!("./{path}") };
+                let mut connection = SqliteConnection::establish(&path)?;
+                // WAL: readers and the writer do not wait for each other. FULL: what was acknowledged
+                // survives a power cut.
+                connection
+                    .batch_execute(
+                        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                         PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
+                    )
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                if self.access == Access::Read {
+                    connection
+                        .batch_execute("PRAGMA query_only = ON")
+                        .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                }
+                geo::register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(Db::Sqlite(connection))
+            }
+            DatabaseUrl::Postgres(url) => {
+                let mut connection = PgConnection::establish(url)?;
+                // A generic plan is what five runs end with anyhow: hold it from the first. jit costs
+                // more than these queries take.
+                connection
+                    .batch_execute(
+                        "SET plan_cache_mode = force_generic_plan; SET jit = off; SET timezone = 'UTC'; \
+                         SET random_page_cost = 1.1;",
+                    )
+                    .map_err(ConnectionError::CouldntSetupConfiguration)?;
+                Ok(Db::Postgres(connection))
+            }
+        }
+    }
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = Db;
+    type Error = diesel::r2d2::Error;
+
+    fn connect(&self) -> Result<Db, Self::Error> {
+        self.establish().map_err(diesel::r2d2::Error::ConnectionError)
+    }
+
+    fn is_valid(&self, connection: &mut Db) -> Result<(), Self::Error> {
+        connection.ping().map_err(diesel::r2d2::Error::QueryError)
+    }
+
+    fn has_broken(&self, connection: &mut Db) -> bool {
+        std::thread::panicking() || connection.is_broken()
+    }
+}
+
+/// An open database: a pool of readers and, on SQLite, one writer.
+///
+/// PostgreSQL has one pool for both. Clones share the pools.
+#[derive(Debug, Clone)]
+pub struct Database {
+    url: DatabaseUrl,
+    readers: r2d2::Pool<Manager>,
+    writers: r2d2::Pool<Manager>,
+}
+
+impl Database {
+    /// Opens `url` with at most `connections` readers (on PostgreSQL: connections).
+    ///
+    /// An embedded file that is not there is created, in a folder that is.
+    ///
+    /// # Errors
+    /// When there is no such folder, the file is no SQLite database, the server does not answer, or its
+    /// database is not UTF8.
+    pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
+        let fail = |reason: String| OpenError { url: url.clone(), reason: one_line(&reason) };
+        if let DatabaseUrl::Sqlite(path) = url {
+            let folder = std::path::Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
+            if let Some(folder) = folder.filter(|p| !p.is_dir()) {
+                return Err(fail(format!("there is no folder {}", folder.display())));
+            }
+        }
+        // A pool would only say that it timed out: the first connection is made by hand, for its error.
+        let manager = Manager { url: url.clone(), access: Access::Write };
+        let mut first = manager.establish().map_err(|e| fail(e.to_string()))?;
+        if let Db::Postgres(connection) = &mut first {
+            let encoding = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
+                "current_setting('server_encoding')",
+            ))
+            .get_result::<String>(connection)
+            .map_err(|e| fail(e.to_string()))?;
+            if encoding != "UTF8" {
+                return Err(fail(format!("its encoding is {encoding}, and must be UTF8")));
+            }
+        }
+        drop(first);
+
+        let pool = |access, size: u32| {
+            r2d2::Pool::builder()
+                .max_size(size)
+                .min_idle(Some(1))
+                .connection_timeout(CONNECTION_WAIT)
+                // A ping before each use would be a round trip a request; `read` retries instead.
+                .test_on_check_out(false)
+                .build(Manager { url: url.clone(), access })
+                .map_err(|e| fail(e.to_string()))
+        };
+        let writers = match url.engine() {
+            Engine::Sqlite => pool(Access::Write, 1)?,
+            Engine::Postgres => pool(Access::Write, connections)?,
+        };
+        let readers = match url.engine() {
+            Engine::Sqlite => pool(Access::Read, connections)?,
+            Engine::Postgres => writers.clone(),
+        };
+        Ok(Self { url: url.clone(), readers, writers })
+    }
+
+    /// The engine behind it.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.url.engine()
+    }
+
+    /// Lends a connection to `work`, which only reads.
+    ///
+    /// Work that meets a connection which the server closed is done once more on a fresh one.
+    ///
+    /// # Errors
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
+    pub fn read<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
+        let mut lent = self.readers.get().map_err(|e| Error::Unavailable(Box::new(e)))?;
+        match work(&mut lent) {
+            Err(Error::Unavailable(_)) if self.engine() == Engine::Postgres => {
+                let manager = Manager { url: self.url.clone(), access: Access::Read };
+                let mut fresh = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
+                let answer = work(&mut fresh);
+                // The dead one would be lent again and again: the fresh one takes its place.
+                *lent = fresh;
+                answer
+            }
+            answer => answer,
+        }
+    }
+
+    /// Lends a connection to `work` in one transaction: see [`Db::write`].
+    ///
+    /// # Errors
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
+    pub fn write<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        self.with_writer(|connection| connection.write(work))
+    }
+
+    /// Lends a connection that may write, outside a transaction: for migrations and loads.
+    ///
+    /// # Errors
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free.
+    pub fn with_writer<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        let mut lent = self.writers.get().map_err(|e| Error::Unavailable(Box::new(e)))?;
+        work(&mut lent)
+    }
+}
+
+/// libpq's reasons run over several lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DatabaseUrl;
+
+    #[test]
+    fn accepted_urls() {
+        for (url, expected) in [
+            ("sqlite://a.db", DatabaseUrl::Sqlite("a.db".into())),
+            ("sqlite:///srv/a.db", DatabaseUrl::Sqlite("/srv/a.db".into())),
+            ("postgres://u@h/d", DatabaseUrl::Postgres("postgres://u@h/d".into())),
+            ("postgresql://h1,h2/d", DatabaseUrl::Postgres("postgresql://h1,h2/d".into())),
+        ] {
+            assert_eq!(url.parse(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn refused_urls() {
+        for url in [
+            "",
+            "a.db",
+            "/srv/a.db",
+            ":memory:",
+            "sqlite://",
+            "sqlite://:memory:",
+            "sqlite:a.db",
+            "mysql://h/d",
+        ] {
+            assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_printed_url_hides_the_password() {
+        let url: DatabaseUrl = "postgres://u:hunter2@h/d".parse().unwrap();
+        assert!(!format!("{url} {url:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,93 @@
+//! What can go wrong in the domain.
+
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+
+/// The domain's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A field of the input that breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// The field's name as the caller wrote it, with its path: `images[0].url`.
+    pub field: String,
+    /// What the rule asks, as a sentence for people.
+    pub message: String,
+}
+
+/// Why the domain refuses or fails.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's account is gone.
+    #[error("the account of this token no longer exists")]
+    UnknownCaller,
+    /// E-mail and password do not match an account; which of the two is not told.
+    #[error("wrong e-mail or password")]
+    WrongCredentials,
+    /// The thing that was asked for is not there.
+    #[error("no such {0}")]
+    NotFound(&'static str),
+    /// The thing is another user's.
+    #[error("only its creator may change this {0}")]
+    NotOwner(&'static str),
+    /// A value that must be unique is in use.
+    #[error("this {0} is already taken")]
+    Taken(&'static str),
+    /// Nobody follows themselves.
+    #[error("Cannot follow yourself")]
+    OwnFollow,
+    /// The input breaks rules, each with its field.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<FieldError>),
+    /// No connection came free in time, or the database is away: worth another try.
+    #[error("the database is not available")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Anything that should not happen; its text is for the log alone.
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// One field that breaks a rule.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+    }
+
+    /// Whether `error` says that a referenced row is not there.
+    pub(crate) fn is_missing_reference(error: &Diesel) -> bool {
+        matches!(error, Diesel::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
+    }
+
+    /// Whether `error` says that a unique value is in use.
+    pub(crate) fn is_duplicate(error: &Diesel) -> bool {
+        matches!(error, Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
+    }
+}
+
+fn summary(errors: &[FieldError]) -> String {
+    let lines: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
+    lines.join("; ")
+}
+
+impl From<Diesel> for Error {
+    fn from(error: Diesel) -> Self {
+        // SQLite tells of a lock that did not come free only by its text.
+        let busy = matches!(&error, Diesel::DatabaseError(_, info) if info.message() == "database is locked");
+        match error {
+            Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
+                Self::Unavailable(Box::new(error))
+            }
+            _ if busy => Self::Unavailable(Box::new(error)),
+            _ => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+impl From<garde::Report> for Error {
+    fn from(report: garde::Report) -> Self {
+        let field = |(path, error): &(garde::Path, garde::Error)| FieldError {
+            field: path.to_string(),
+            message: error.message().to_owned(),
+        };
+        Self::Invalid(report.iter().map(field).collect())
+    }
+}

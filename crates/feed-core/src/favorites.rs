@@ -1,0 +1,57 @@
+//! Who favorited what.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use garde::Validate;
+use serde::Deserialize;
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::models::Favorite;
+use crate::rules;
+use crate::schema::{favorites, flyers};
+use crate::sql::OnConflictDoNothing;
+
+/// What to favorite.
+#[derive(Debug, Clone, Copy, Deserialize, Validate)]
+pub struct NewFavorite {
+    /// The flyer's id.
+    #[garde(custom(rules::id))]
+    pub flyer_id: i64,
+}
+
+/// Makes a flyer a favorite of `user`, in a transaction of the caller's; true where that is new.
+///
+/// Any number of concurrent calls leave one row, and all answer with it.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such flyer, [`Error::UnknownCaller`].
+pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) -> Result<(Favorite, bool)> {
+    crate::users::lock(connection, user)?;
+    let published: Option<NaiveDateTime> =
+        flyers::table.find(flyer).select(flyers::created_at).first(connection).optional()?;
+    let flyer_created_at = published.ok_or(Error::NotFound("flyer"))?;
+    let favorite = Favorite { user_id: user, flyer_id: flyer, created_at: now, flyer_created_at };
+    let insert = diesel::insert_into(favorites::table).values(favorite.clone());
+    let inserted = match OnConflictDoNothing(insert).execute(connection) {
+        // Deleted since it was looked at.
+        Err(error) if Error::is_missing_reference(&error) => return Err(Error::NotFound("flyer")),
+        other => other?,
+    };
+    if inserted == 1 {
+        return Ok((favorite, true));
+    }
+    // The row was there, and goes only with its flyer: the user's own calls wait for this one.
+    let existing = favorites::table.find((user, flyer)).first(connection).optional()?;
+    Ok((existing.ok_or(Error::NotFound("flyer"))?, false))
+}
+
+/// Takes a flyer off the favorites of `user`, where it is one: one DELETE.
+///
+/// # Errors
+/// [`Error::UnknownCaller`].
+pub fn unfavorite(connection: &mut Db, user: i64, flyer: i64) -> Result<()> {
+    crate::users::lock(connection, user)?;
+    diesel::delete(favorites::table.find((user, flyer))).execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,286 @@
+//! The three feeds: all flyers, a user's favorites, and those of the creators whom a user follows.
+//!
+//! A page is one SELECT for the cards with creator and flags, and one for their images. What the page
+//! costs does not depend on how deep it lies: [`keys`] finds the page's flyers over narrow indexes, and
+//! only those are fetched.
+
+mod keys;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamp};
+use serde::Serialize;
+
+use crate::db::{Db, Engine};
+use crate::error::Result;
+use crate::geo::Location;
+use crate::models::{Categories, FlyerImage};
+use crate::page::{Count, Page, PageRequest, Position};
+use crate::schema::{flyer_images, flyers};
+use crate::sql::Statement;
+
+/// Which flyers a feed shows, and to whom; always only those that are valid now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feed {
+    /// Every flyer, to anyone: with a user's flags, or without.
+    All(Option<i64>),
+    /// The flyers that this user favorited.
+    Favorites(i64),
+    /// The flyers of the creators whom this user follows.
+    Following(i64),
+}
+
+impl Feed {
+    /// The user whose flags the cards carry.
+    #[must_use]
+    pub fn viewer(self) -> Option<i64> {
+        match self {
+            Self::All(viewer) => viewer,
+            Self::Favorites(viewer) | Self::Following(viewer) => Some(viewer),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::All(_) => "all",
+            Self::Favorites(_) => "favorites",
+            Self::Following(_) => "following",
+        }
+    }
+}
+
+/// A page of a feed, as it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FeedRequest {
+    /// The feed and its viewer.
+    pub feed: Feed,
+    /// Where the viewer is: orders flyers of the same second by distance.
+    pub location: Option<Location>,
+    /// Which page.
+    pub page: PageRequest,
+    /// The moment at which validity is judged.
+    pub now: NaiveDateTime,
+}
+
+/// What cursors of this feed, viewer and location are bound to.
+#[must_use]
+pub fn cursor_scope(feed: Feed, location: Option<Location>) -> String {
+    let viewer = feed.viewer().unwrap_or_default();
+    match location {
+        None => format!("{}/newest/{viewer}", feed.name()),
+        // The bits of the floats: two places that print alike are two places.
+        Some(Location { latitude, longitude }) => {
+            format!("{}/newest/{viewer}/{:x}/{:x}", feed.name(), latitude.to_bits(), longitude.to_bits())
+        }
+    }
+}
+
+/// A flyer as a feed shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FlyerCard {
+    /// The flyer's id.
+    pub id: i64,
+    /// The flyer's title.
+    pub title: String,
+    /// The flyer's text.
+    pub description: String,
+    /// Who published it.
+    pub creator: Creator,
+    /// 1 to 5, in order.
+    pub images: Vec<Image>,
+    /// What it is about.
+    pub categories: Categories,
+    /// Where it is, in words.
+    pub location_address: String,
+    /// WGS 84 degrees.
+    pub latitude: f64,
+    /// WGS 84 degrees.
+    pub longitude: f64,
+    /// Kilometres from the viewer, rounded to two decimals; none without a location.
+    pub distance_km: Option<f64>,
+    /// UTC.
+    #[serde(serialize_with = "crate::clock::serialize_utc")]
+    pub valid_from: NaiveDateTime,
+    /// UTC.
+    #[serde(serialize_with = "crate::clock::serialize_utc")]
+    pub valid_until: NaiveDateTime,
+    /// Whether it is valid at the moment of the request.
+    pub is_valid: bool,
+    /// Whether the viewer favorited it; none without a viewer.
+    pub is_favorited: Option<bool>,
+    /// UTC, whole seconds.
+    #[serde(serialize_with = "crate::clock::serialize_utc")]
+    pub created_at: NaiveDateTime,
+}
+
+/// A flyer's creator as a card shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Creator {
+    /// The user's id.
+    pub id: i64,
+    /// The user's name.
+    pub username: String,
+    /// Absolute, or none.
+    pub profile_picture_url: Option<String>,
+    /// Whether the viewer follows them; none without a viewer.
+    pub is_following: Option<bool>,
+}
+
+/// An image as a card shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Absolute.
+    pub url: String,
+    /// 1 to 5.
+    pub order: i16,
+}
+
+/// The columns of [`page_query`].
+pub type CardColumns = (
+    BigInt,
+    Text,
+    Text,
+    Text,
+    Double,
+    Double,
+    SmallInt,
+    Timestamp,
+    Timestamp,
+    Timestamp,
+    BigInt,
+    Text,
+    Nullable<Text>,
+    Bool,
+    Bool,
+    Nullable<BigInt>,
+);
+
+/// A row of [`page_query`].
+#[derive(Debug, Clone, PartialEq, Queryable, Identifiable)]
+#[diesel(table_name = flyers)]
+pub struct CardRow {
+    id: i64,
+    title: String,
+    description: String,
+    location_address: String,
+    latitude: f64,
+    longitude: f64,
+    categories: i16,
+    valid_from: NaiveDateTime,
+    valid_until: NaiveDateTime,
+    created_at: NaiveDateTime,
+    creator_id: i64,
+    username: String,
+    profile_picture_url: Option<String>,
+    is_favorited: bool,
+    is_following: bool,
+    distance_mm: Option<i64>,
+}
+
+impl CardRow {
+    fn position(&self) -> Position {
+        Position { at: self.created_at, distance: self.distance_mm.unwrap_or_default(), id: self.id }
+    }
+
+    fn into_card(self, images: Vec<FlyerImage>, viewer: Option<i64>, now: NaiveDateTime) -> FlyerCard {
+        FlyerCard {
+            id: self.id,
+            title: self.title,
+            description: self.description,
+            creator: Creator {
+                id: self.creator_id,
+                username: self.username,
+                profile_picture_url: self.profile_picture_url,
+                is_following: viewer.map(|_| self.is_following),
+            },
+            images: images.into_iter().map(|i| Image { url: i.url, order: i.position }).collect(),
+            categories: self.categories.into(),
+            location_address: self.location_address,
+            latitude: self.latitude,
+            longitude: self.longitude,
+            distance_km: self.distance_mm.map(kilometres),
+            valid_from: self.valid_from,
+            valid_until: self.valid_until,
+            is_valid: self.valid_from <= now && now < self.valid_until,
+            is_favorited: viewer.map(|_| self.is_favorited),
+            created_at: self.created_at,
+        }
+    }
+}
+
+/// Two decimals, rounded half up from whole millimetres.
+fn kilometres(mm: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "at most 2,002,000 hundredths")]
+    let hundredths = ((mm + 5_000) / 10_000) as f64;
+    hundredths / 100.0
+}
+
+/// Loads a page of a feed: two statements, and the count where no cursor carries it.
+///
+/// # Errors
+/// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database.
+pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard>> {
+    let rows: Vec<CardRow> = page_query(connection.engine(), request).load(connection)?;
+    let rows = rows.into_iter().map(|row| (row.position(), row)).collect();
+    let page = Page::assemble(&request.page, rows, || {
+        let rows: i64 = count_query(request.feed, request.now).get_result(connection)?;
+        Ok::<_, crate::Error>(Count::of(u32::try_from(rows).unwrap_or(u32::MAX)))
+    })?;
+    let items = into_cards(connection, page.items, request.feed.viewer(), request.now)?;
+    Ok(Page { items, count: page.count, next: page.next, previous: page.previous })
+}
+
+/// Loads one flyer as a card, whatever its validity: two statements.
+///
+/// # Errors
+/// [`crate::Error::NotFound`] when there is none.
+pub fn load_one(
+    connection: &mut Db,
+    flyer_id: i64,
+    viewer: Option<i64>,
+    now: NaiveDateTime,
+) -> Result<FlyerCard> {
+    let rows: Vec<CardRow> = keys::single(flyer_id, viewer).load(connection)?;
+    into_cards(connection, rows, viewer, now)?.pop().ok_or(crate::Error::NotFound("flyer"))
+}
+
+/// Joins the cards with their images: one SELECT over the images' primary key.
+///
+/// A flyer that was deleted since its row was read has no images any more, and is left out.
+fn into_cards(
+    connection: &mut Db,
+    rows: Vec<CardRow>,
+    viewer: Option<i64>,
+    now: NaiveDateTime,
+) -> Result<Vec<FlyerCard>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let images: Vec<FlyerImage> = images_query(&rows).load(connection)?;
+    let images = images.grouped_by(&rows);
+    Ok(rows
+        .into_iter()
+        .zip(images)
+        .filter(|(_, images)| !images.is_empty())
+        .map(|(row, images)| row.into_card(images, viewer, now))
+        .collect())
+}
+
+/// The images of a page, of each flyer in order: one range of the primary key a flyer.
+pub fn images_query(
+    rows: &Vec<CardRow>,
+) -> diesel::dsl::Order<<FlyerImage as BelongingToDsl<&Vec<CardRow>>>::Output, flyer_images::position> {
+    FlyerImage::belonging_to(rows).order(flyer_images::position)
+}
+
+/// The cards of a page, in the direction of travel and one more than it has, without their images.
+#[must_use]
+pub fn page_query(engine: Engine, request: &FeedRequest) -> Statement<CardColumns> {
+    keys::page(engine, request)
+}
+
+/// How many valid flyers a feed has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
+#[must_use]
+pub fn count_query(feed: Feed, now: NaiveDateTime) -> Statement<BigInt> {
+    keys::count(feed, now)
+}

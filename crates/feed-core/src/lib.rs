@@ -1,0 +1,27 @@
+//! The domain of PockitFlyer's feeds: schema, queries, relations and accounts, without HTTP.
+//!
+//! Everything here runs on embedded SQLite and on PostgreSQL alike and answers the same on both.
+//! Functions that touch the database take the connection first; a [`db::Database`] lends it.
+
+pub mod clock;
+pub mod db;
+pub mod error;
+pub mod favorites;
+pub mod feed;
+pub mod flyers;
+pub mod follows;
+pub mod geo;
+pub mod migrate;
+pub mod models;
+pub mod page;
+pub mod password;
+pub mod rules;
+#[expect(missing_docs, reason = "printed by the diesel CLI")]
+pub mod schema;
+pub mod seed;
+pub mod sql;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod users;
+
+pub use error::{Error, Result};

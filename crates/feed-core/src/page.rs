@@ -1,0 +1,300 @@
+//! Pages of a list in a total order, and the cursors that lead from one to the next.
+//!
+//! A cursor is a gap between two rows, named by the row before or behind it, together with the
+//! direction of travel. It holds the row's sort keys and no row number: rows that come and go
+//! do not move it, and it survives the deletion of the row it was made from.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, NaiveDateTime};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+/// Rows on a page where the caller does not say.
+pub const DEFAULT_PAGE_SIZE: u32 = 20;
+/// Rows on a page at most.
+pub const MAX_PAGE_SIZE: u32 = 50;
+/// `page=N` reaches so many rows; cursors have no limit.
+pub const MAX_PAGE_ROWS: u32 = 10_000;
+/// Counts are exact up to here.
+pub const COUNT_LIMIT: u32 = 1_000;
+
+/// Which way a page is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// In the list's order: a `next` link.
+    Forward,
+    /// Against it: a `previous` link.
+    Backward,
+}
+
+impl Direction {
+    /// The other way.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Forward => Self::Backward,
+            Self::Backward => Self::Forward,
+        }
+    }
+}
+
+/// The sort keys of a row: newest `at` first, then the smaller `distance`, then the larger `id`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The time the list is sorted by.
+    pub at: NaiveDateTime,
+    /// Whole millimetres; 0 where the list is not sorted by distance.
+    pub distance: i64,
+    /// Breaks ties.
+    pub id: i64,
+}
+
+impl Position {
+    /// Before every row. The year 9999 is the last that both engines and RFC 3339 can write.
+    pub const START: Self = Self { at: micros(253_402_300_799_000_000), distance: -1, id: i64::MAX };
+    /// Behind every row: the year 1.
+    pub const END: Self = Self { at: micros(-62_135_596_800_000_000), distance: i64::MAX, id: 0 };
+}
+
+const fn micros(micros: i64) -> NaiveDateTime {
+    match DateTime::from_timestamp_micros(micros) {
+        Some(time) => time.naive_utc(),
+        None => panic!("a time that chrono can hold"),
+    }
+}
+
+/// How many rows the whole list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// At most [`COUNT_LIMIT`].
+    pub value: u32,
+    /// False where there are more.
+    pub exact: bool,
+}
+
+impl Count {
+    /// The count of a list of `rows` rows.
+    #[must_use]
+    pub fn of(rows: u32) -> Self {
+        Self { value: rows.min(COUNT_LIMIT), exact: rows <= COUNT_LIMIT }
+    }
+}
+
+/// A gap in the list and the way to go from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The way to go.
+    pub direction: Direction,
+    /// Rows strictly behind this position, seen in that direction, are the page.
+    pub position: Position,
+    /// The count of the page that the walk started from.
+    pub count: Count,
+}
+
+impl Cursor {
+    /// The same gap, seen the other way.
+    ///
+    /// Its row was excluded and is now included, which a step of the id says.
+    fn turned(self) -> Self {
+        let id = match self.direction {
+            Direction::Forward => self.position.id.saturating_sub(1),
+            Direction::Backward => self.position.id.saturating_add(1),
+        };
+        Self { direction: self.direction.reversed(), position: Position { id, ..self.position }, ..self }
+    }
+
+    /// The cursor as opaque text, signed for lists of this `scope` only.
+    #[must_use]
+    pub fn encode(&self, key: &CursorKey, scope: &str) -> String {
+        let mut bytes = [0; Self::LENGTH];
+        bytes[0] = Self::VERSION;
+        bytes[1] = u8::from(self.direction == Direction::Backward) | u8::from(self.count.exact) << 1;
+        bytes[2..10].copy_from_slice(&self.position.at.and_utc().timestamp_micros().to_be_bytes());
+        bytes[10..18].copy_from_slice(&self.position.distance.to_be_bytes());
+        bytes[18..26].copy_from_slice(&self.position.id.to_be_bytes());
+        bytes[26..30].copy_from_slice(&self.count.value.to_be_bytes());
+        let signature = key.sign(scope, &bytes[..Self::SIGNED]).finalize().into_bytes();
+        bytes[Self::SIGNED..].copy_from_slice(&signature[..Self::LENGTH - Self::SIGNED]);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads what [`Cursor::encode`] wrote for the same `key` and `scope`.
+    ///
+    /// # Errors
+    /// [`BadCursor`] when the text is damaged, forged, or of another scope.
+    pub fn decode(text: &str, key: &CursorKey, scope: &str) -> Result<Self, BadCursor> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
+        let bytes: [u8; Self::LENGTH] = bytes.try_into().map_err(|_| BadCursor)?;
+        let (signed, signature) = bytes.split_at(Self::SIGNED);
+        key.sign(scope, signed).verify_truncated_left(signature).map_err(|_| BadCursor)?;
+        if bytes[0] != Self::VERSION {
+            return Err(BadCursor);
+        }
+        let long = |from: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[from..from + 8]);
+            i64::from_be_bytes(word)
+        };
+        let at = DateTime::from_timestamp_micros(long(2)).ok_or(BadCursor)?.naive_utc();
+        let value = u32::from_be_bytes([bytes[26], bytes[27], bytes[28], bytes[29]]);
+        Ok(Self {
+            direction: if bytes[1] & 1 == 0 { Direction::Forward } else { Direction::Backward },
+            position: Position { at, distance: long(10), id: long(18) },
+            count: Count { value, exact: bytes[1] & 2 != 0 },
+        })
+    }
+
+    const VERSION: u8 = 1;
+    const SIGNED: usize = 30;
+    const LENGTH: usize = Self::SIGNED + 16;
+}
+
+/// A cursor that this service did not make, or made for another list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor of this list; take it from a `next` or `previous` link")]
+pub struct BadCursor;
+
+/// The key that cursors are signed with: derived from the service's secret under a label of its own.
+#[derive(Clone)]
+pub struct CursorKey(Hmac<Sha256>);
+
+impl std::fmt::Debug for CursorKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CursorKey(…)")
+    }
+}
+
+impl CursorKey {
+    /// Derives the key from the service's secret.
+    #[must_use]
+    pub fn derive(secret: &[u8]) -> Self {
+        let key = keyed(secret).chain_update("pockitflyer cursor v1").finalize().into_bytes();
+        Self(keyed(&key))
+    }
+
+    fn sign(&self, scope: &str, signed: &[u8]) -> Hmac<Sha256> {
+        // The signed part has one length, so it and the scope cannot be shifted against each other.
+        self.0.clone().chain_update(signed).chain_update(scope)
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    match Hmac::new_from_slice(key) {
+        Ok(mac) => mac,
+        Err(_) => unreachable!("HMAC takes keys of any length"),
+    }
+}
+
+/// Where a page starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// At the page of this number, from 1.
+    Page(u32),
+    /// At a cursor.
+    Cursor(Cursor),
+}
+
+/// Which page is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageRequest {
+    /// Where it starts.
+    pub start: Start,
+    /// Its rows, 1 to [`MAX_PAGE_SIZE`].
+    pub size: u32,
+}
+
+impl PageRequest {
+    /// The way to read.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        match self.start {
+            Start::Page(_) => Direction::Forward,
+            Start::Cursor(cursor) => cursor.direction,
+        }
+    }
+
+    /// The position to read from, exclusive.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        match self.start {
+            Start::Page(_) => Position::START,
+            Start::Cursor(cursor) => cursor.position,
+        }
+    }
+
+    /// Rows to pass over: 0 with a cursor.
+    #[must_use]
+    pub fn offset(&self) -> u32 {
+        match self.start {
+            Start::Page(page) => (page - 1).saturating_mul(self.size),
+            Start::Cursor(_) => 0,
+        }
+    }
+
+    /// Rows to fetch: one more than the page has, to know whether anything follows.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.size + 1
+    }
+}
+
+/// Rows of a list and the links to those around them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// In the list's order.
+    pub items: Vec<T>,
+    /// Of the whole list.
+    pub count: Count,
+    /// None exactly when nothing follows, where the page was reached forward.
+    pub next: Option<Cursor>,
+    /// None on the first page of a walk, and exactly when nothing precedes where the page was reached
+    /// backward.
+    pub previous: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of the rows that were read from [`PageRequest::position`] on, at most
+    /// [`PageRequest::limit`] of them.
+    ///
+    /// `count` is asked only where neither a cursor carries it nor the rows themselves tell it.
+    ///
+    /// # Errors
+    /// What `count` returns.
+    pub fn assemble<E>(
+        request: &PageRequest,
+        mut rows: Vec<(Position, T)>,
+        count: impl FnOnce() -> Result<Count, E>,
+    ) -> Result<Self, E> {
+        let size = request.size as usize;
+        let has_more = rows.len() > size;
+        rows.truncate(size);
+        let count = match request.start {
+            Start::Cursor(cursor) => cursor.count,
+            Start::Page(page) if !has_more && (page == 1 || !rows.is_empty()) => {
+                #[expect(clippy::cast_possible_truncation, reason = "at most a page of rows")]
+                let rows = rows.len() as u32;
+                Count::of(request.offset() + rows)
+            }
+            Start::Page(_) => count()?,
+        };
+        let direction = request.direction();
+        let onward =
+            rows.last().filter(|_| has_more).map(|(last, _)| Cursor { direction, position: *last, count });
+        let back = match (rows.first(), request.start) {
+            (Some((first, _)), _) => Cursor { direction: direction.reversed(), position: *first, count },
+            (None, Start::Cursor(cursor)) => cursor.turned(),
+            (None, Start::Page(_)) => {
+                Cursor { direction: Direction::Backward, position: Position::END, count }
+            }
+        };
+        let (next, previous) = match direction {
+            Direction::Forward => (onward, (request.start != Start::Page(1)).then_some(back)),
+            Direction::Backward => {
+                rows.reverse();
+                (Some(back), onward)
+            }
+        };
+        Ok(Self { items: rows.into_iter().map(|(_, item)| item).collect(), count, next, previous })
+    }
+}

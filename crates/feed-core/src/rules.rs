@@ -1,0 +1,116 @@
+//! What input must look like: the rules that types declare at their fields.
+//!
+//! Lengths count Unicode scalar values after trimming, which [`Trimmed`] does while it is read.
+
+use chrono::{NaiveDateTime, SubsecRound, Utc};
+use serde::{Deserialize, Deserializer};
+
+/// Text without white space around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trimmed(pub String);
+
+impl<'de> Deserialize<'de> for Trimmed {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let trimmed = text.trim();
+        Ok(Self(if trimmed.len() == text.len() { text } else { trimmed.to_owned() }))
+    }
+}
+
+impl AsRef<str> for Trimmed {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text of `min` to `max` characters.
+pub(crate) fn characters<T: AsRef<str>>(min: usize, max: usize) -> impl Fn(&T, &()) -> garde::Result {
+    move |text, ()| {
+        let count = text.as_ref().chars().count();
+        check((min..=max).contains(&count), || match min {
+            0 => format!("must have at most {max} characters"),
+            _ => format!("must have {min} to {max} characters"),
+        })
+    }
+}
+
+/// A list of `min` to `max` entries.
+pub(crate) fn entries<T>(min: usize, max: usize) -> impl Fn(&Vec<T>, &()) -> garde::Result {
+    move |list, ()| check((min..=max).contains(&list.len()), || format!("must have {min} to {max} entries"))
+}
+
+/// Degrees from -`max` to `max`.
+pub(crate) fn degrees(max: f64) -> impl Fn(&f64, &()) -> garde::Result {
+    move |value, ()| check((-max..=max).contains(value), || format!("must lie between -{max} and {max}"))
+}
+
+/// An absolute http or https URL of at most 2,048 bytes.
+pub(crate) fn http_url<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
+    let text = text.as_ref();
+    let is_http = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    check(text.len() <= 2_048 && url::Url::parse(text).is_ok_and(is_http), || {
+        "must be an absolute http or https URL of at most 2,048 bytes".to_owned()
+    })
+}
+
+/// A well-formed e-mail address of at most 254 bytes.
+pub(crate) fn email<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
+    let text = text.as_ref();
+    // The crate takes quoted local parts and comments of RFC 5322 too, which no mail service gives out.
+    let plain = !text.contains(['"', '(', ')', '<', '>', '[', ']', ' ']);
+    let dotted = text.rsplit_once('@').is_some_and(|(_, domain)| domain.contains('.'));
+    check(text.len() <= 254 && plain && dotted && email_address::EmailAddress::is_valid(text), || {
+        "must be an e-mail address".to_owned()
+    })
+}
+
+/// A positive id.
+pub(crate) fn id(value: &i64, (): &()) -> garde::Result {
+    check(*value > 0, || "must be a positive integer".to_owned())
+}
+
+fn check(holds: bool, message: impl FnOnce() -> String) -> garde::Result {
+    if holds { Ok(()) } else { Err(garde::Error::new(message())) }
+}
+
+/// Reads an RFC 3339 time as UTC in whole microseconds, within the years that both engines store alike.
+pub(crate) fn utc<'de, D: Deserializer<'de>>(from: D) -> Result<NaiveDateTime, D::Error> {
+    let time = chrono::DateTime::<chrono::FixedOffset>::deserialize(from)?;
+    let time = time.with_timezone(&Utc).naive_utc().trunc_subsecs(6);
+    if (1..=9999).contains(&chrono::Datelike::year(&time)) {
+        Ok(time)
+    } else {
+        Err(serde::de::Error::custom("must lie within the years 1 to 9999"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{email, http_url};
+
+    #[test]
+    fn emails() {
+        for good in ["a@b.ch", "first.last+tag@sub.example.org", "müller@example.org"] {
+            assert!(email(&good, &()).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "a", "a@", "@b.ch", "a@b", "a b@c.ch", "a@b..ch", "\"a b\"@c.ch", "a@b.ch ", "a@@b.ch"]
+        {
+            assert!(email(&bad, &()).is_err(), "{bad}");
+        }
+        assert!(email(&format!("{}@example.org", "a".repeat(250)), &()).is_err());
+    }
+
+    #[test]
+    fn urls() {
+        for good in ["http://a/b.jpg", "https://cdn.example.org/x?y=z", "HTTPS://example.org"] {
+            assert!(http_url(&good, &()).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "/a.jpg", "a.jpg", "ftp://a/b", "javascript:alert(1)", "data:image/png;base64,AA", "http://"]
+        {
+            assert!(http_url(&bad, &()).is_err(), "{bad}");
+        }
+        assert!(http_url(&format!("http://a/{}", "b".repeat(2_048)), &()).is_err());
+    }
+}

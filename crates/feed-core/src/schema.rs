@@ -1,0 +1,61 @@
+// @generated automatically by Diesel CLI.
+
+diesel::table! {
+    favorites (user_id, flyer_id) {
+        user_id -> Int8,
+        flyer_id -> Int8,
+        created_at -> Timestamp,
+        flyer_created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    flyer_images (flyer_id, position) {
+        flyer_id -> Int8,
+        position -> Int2,
+        url -> Text,
+    }
+}
+
+diesel::table! {
+    flyers (id) {
+        id -> Int8,
+        creator_id -> Int8,
+        title -> Text,
+        description -> Text,
+        location_address -> Text,
+        latitude -> Float8,
+        longitude -> Float8,
+        categories -> Int2,
+        valid_from -> Timestamp,
+        valid_until -> Timestamp,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    follows (follower_id, followed_id) {
+        follower_id -> Int8,
+        followed_id -> Int8,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Int8,
+        email -> Text,
+        email_key -> Text,
+        username -> Text,
+        password_hash -> Text,
+        profile_picture_url -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::joinable!(favorites -> flyers (flyer_id));
+diesel::joinable!(favorites -> users (user_id));
+diesel::joinable!(flyer_images -> flyers (flyer_id));
+diesel::joinable!(flyers -> users (creator_id));
+
+diesel::allow_tables_to_appear_in_same_query!(favorites, flyer_images, flyers, follows, users,);

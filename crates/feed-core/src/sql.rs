@@ -1,0 +1,114 @@
+//! SQL text with named binds, for the queries whose plan is held in place by their form.
+//!
+//! Diesel's own `sql_query` is prepared anew on every call; a [`Statement`] is cached under its text,
+//! on either engine, and numbers its placeholders as the engine wants them.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use chrono::NaiveDateTime;
+use diesel::QueryResult;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Double, Timestamp};
+
+use crate::db::{Db, MultiBackend};
+
+/// A value for a named bind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value {
+    /// A 64-bit integer.
+    Int(i64),
+    /// A float.
+    Real(f64),
+    /// A time in UTC.
+    Time(NaiveDateTime),
+}
+
+/// A query with its binds, whose rows have the SQL type `ST`.
+///
+/// In its text `:name` stands for the bind of that name, as often as it is needed.
+#[derive(Debug, Clone)]
+pub struct Statement<ST> {
+    text: String,
+    pieces: Vec<Piece>,
+    row: PhantomData<ST>,
+}
+
+#[derive(Debug, Clone)]
+enum Piece {
+    Sql(Range<usize>),
+    Bind(Value),
+}
+
+impl<ST> Statement<ST> {
+    /// Joins `text` with its `binds`.
+    ///
+    /// # Panics
+    /// When `text` names a bind that is not there: a mistake in the query, which its first run shows.
+    #[must_use]
+    pub fn new(text: String, binds: &[(&str, Value)]) -> Self {
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        while let Some(colon) = text[start..].find(':').map(|i| start + i) {
+            let name_length =
+                text[colon + 1..].find(|c: char| !c.is_ascii_lowercase()).unwrap_or(text.len() - colon - 1);
+            let end = colon + 1 + name_length;
+            let name = &text[colon + 1..end];
+            let Some((_, value)) = binds.iter().find(|(bind, _)| *bind == name) else {
+                panic!("no bind is named {name:?}");
+            };
+            pieces.push(Piece::Sql(start..colon));
+            pieces.push(Piece::Bind(*value));
+            start = end;
+        }
+        pieces.push(Piece::Sql(start..text.len()));
+        Self { text, pieces, row: PhantomData }
+    }
+}
+
+impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Sql(range) => out.push_sql(&self.text[range.clone()]),
+                Piece::Bind(Value::Int(value)) => out.push_bind_param::<BigInt, _>(value)?,
+                Piece::Bind(Value::Real(value)) => out.push_bind_param::<Double, _>(value)?,
+                Piece::Bind(Value::Time(value)) => out.push_bind_param::<Timestamp, _>(value)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// No static id: the statement is cached under its text.
+impl<ST> QueryId for Statement<ST> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<ST> Query for Statement<ST> {
+    type SqlType = ST;
+}
+
+impl<ST> diesel::RunQueryDsl<Db> for Statement<ST> {}
+
+/// An INSERT that leaves a row alone which is already there.
+///
+/// Diesel's `on_conflict` does not reach through a `MultiConnection`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OnConflictDoNothing<Insert>(pub Insert);
+
+impl<Insert: QueryFragment<MultiBackend>> QueryFragment<MultiBackend> for OnConflictDoNothing<Insert> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(" ON CONFLICT DO NOTHING");
+        Ok(())
+    }
+}
+
+impl<Insert: QueryId> QueryId for OnConflictDoNothing<Insert> {
+    type QueryId = OnConflictDoNothing<Insert::QueryId>;
+    const HAS_STATIC_QUERY_ID: bool = Insert::HAS_STATIC_QUERY_ID;
+}
+
+impl<Insert> diesel::RunQueryDsl<Db> for OnConflictDoNothing<Insert> {}

@@ -1,0 +1,101 @@
+//! A database of its own for each test, on either engine.
+//!
+//! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names; `scripts/pg run` starts one.
+
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+
+use crate::db::{Database, DatabaseUrl, Engine};
+use crate::migrate;
+
+/// A migrated, empty database that goes when the value does.
+#[derive(Debug)]
+pub struct TestDatabase {
+    /// The open database.
+    pub database: Database,
+    /// Its URL, for programs that open it themselves.
+    pub url: String,
+    home: Home,
+}
+
+#[derive(Debug)]
+enum Home {
+    #[expect(dead_code, reason = "deletes the folder when it is dropped")]
+    Folder(tempfile::TempDir),
+    Server {
+        maintenance_url: String,
+        name: String,
+    },
+}
+
+impl TestDatabase {
+    /// Makes a database and migrates it.
+    ///
+    /// # Panics
+    /// When it cannot be made: a test has nothing to do then.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        let database = Self::unmigrated(engine);
+        database.database.with_writer(migrate::run).expect("migrations run");
+        database
+    }
+
+    /// Makes a database without any table.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn unmigrated(engine: Engine) -> Self {
+        let (url, home) = match engine {
+            Engine::Sqlite => {
+                let folder = tempfile::tempdir().expect("a folder for the database");
+                (format!("sqlite://{}/test.db", folder.path().display()), Home::Folder(folder))
+            }
+            Engine::Postgres => {
+                let maintenance_url = std::env::var("FEED_TEST_POSTGRES").expect(
+                    "FEED_TEST_POSTGRES names a server: run the tests by scripts/test or scripts/pg run",
+                );
+                let name = format!("test_{:032x}", rand::random::<u128>());
+                PgConnection::establish(&maintenance_url)
+                    .expect("the test server answers")
+                    .batch_execute(&format!("CREATE DATABASE {name}"))
+                    .expect("a database of its own");
+                (with_database(&maintenance_url, &name), Home::Server { maintenance_url, name })
+            }
+        };
+        let parsed: DatabaseUrl = url.parse().expect("a database URL");
+        let database = Database::open(&parsed, 8).expect("the database opens");
+        Self { database, url, home }
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Home::Server { maintenance_url, name } = &self.home {
+            // FORCE ends the pool's own connections. A server that is gone took the database with it.
+            if let Ok(mut connection) = PgConnection::establish(maintenance_url) {
+                let dropped = connection.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
+                if let Err(error) = dropped {
+                    eprintln!("{name} was left behind: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// The same server with another database: the path of the URL, before any parameters.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, parameters) = url.split_once('?').map_or((url, None), |(b, p)| (b, Some(p)));
+    let authority_end = base.find("://").map_or(0, |i| i + 3);
+    let path = base[authority_end..].find('/').map_or(base.len(), |i| authority_end + i);
+    let parameters = parameters.map(|p| format!("?{p}")).unwrap_or_default();
+    format!("{}/{name}{parameters}", &base[..path])
+}
+
+/// Runs `test` on an empty database of each engine, and says on which one it failed.
+pub fn on_both(test: impl Fn(&TestDatabase)) {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        eprintln!("on {engine:?}");
+        test(&TestDatabase::new(engine));
+    }
+}

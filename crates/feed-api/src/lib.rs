@@ -1,1 +1,13 @@
+//! The HTTP service of PockitFlyer's feeds: configuration, routes, tokens and errors.
+//!
+//! What the service answers is decided in `feed_core`; here it is asked for and written down.
 
+pub mod auth;
+pub mod commands;
+pub mod config;
+pub mod extract;
+mod middleware;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod state;

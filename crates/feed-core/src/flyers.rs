@@ -35,7 +35,7 @@ pub struct NewFlyer {
     pub valid_from: NaiveDateTime,
     /// After `valid_from`.
     #[serde(deserialize_with = "rules::utc")]
-    #[garde(custom(|until, _| after(&self.valid_from, until)))]
+    #[garde(custom(rules::after(self.valid_from)))]
     pub valid_until: NaiveDateTime,
     /// 1 to 3.
     #[garde(custom(rules::entries(1, 3)))]
@@ -51,10 +51,6 @@ pub struct NewImage {
     /// Absolute, http or https, at most 2,048 bytes.
     #[garde(custom(rules::http_url))]
     pub url: Trimmed,
-}
-
-fn after(from: &NaiveDateTime, until: &NaiveDateTime) -> garde::Result {
-    if from < until { Ok(()) } else { Err(garde::Error::new("must lie after valid_from")) }
 }
 
 /// Publishes a flyer of `creator`, in a transaction of the caller's, and returns its id.

@@ -80,17 +80,3 @@ pub fn status(connection: &mut Db, follower: Option<i64>, followed: i64) -> Resu
     let is_following = is_following.ok_or(Error::NotFound("user"))?;
     Ok(FollowStatus { is_following, followed_user_id: followed })
 }
-
-impl Serialize for Follow {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct View {
-            follower_id: i64,
-            followed_id: i64,
-            #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
-            created_at: NaiveDateTime,
-        }
-        let Self { follower_id, followed_id, created_at } = *self;
-        View { follower_id, followed_id, created_at }.serialize(to)
-    }
-}

@@ -69,7 +69,7 @@ pub struct FlyerImage {
 }
 
 /// A user's favorite.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = favorites)]
 pub struct Favorite {
     /// Whose it is.
@@ -77,13 +77,15 @@ pub struct Favorite {
     /// The flyer.
     pub flyer_id: i64,
     /// UTC, with microseconds.
+    #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
     /// The flyer's `created_at`.
+    #[serde(skip)]
     pub flyer_created_at: NaiveDateTime,
 }
 
 /// A user who follows a creator.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = follows)]
 pub struct Follow {
     /// Who follows.
@@ -91,6 +93,7 @@ pub struct Follow {
     /// Who is followed: never the same.
     pub followed_id: i64,
     /// UTC, with microseconds.
+    #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
 }
 

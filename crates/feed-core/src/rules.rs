@@ -2,6 +2,8 @@
 //!
 //! Lengths count Unicode scalar values after trimming, which [`Trimmed`] does while it is read.
 
+#![expect(clippy::trivially_copy_pass_by_ref, reason = "rules have the signature that garde calls")]
+
 use chrono::{NaiveDateTime, SubsecRound, Utc};
 use serde::{Deserialize, Deserializer};
 
@@ -42,6 +44,11 @@ pub(crate) fn entries<T>(min: usize, max: usize) -> impl Fn(&Vec<T>, &()) -> gar
 /// Degrees from -`max` to `max`.
 pub(crate) fn degrees(max: f64) -> impl Fn(&f64, &()) -> garde::Result {
     move |value, ()| check((-max..=max).contains(value), || format!("must lie between -{max} and {max}"))
+}
+
+/// A time after `from`, the field `valid_from`.
+pub(crate) fn after(from: NaiveDateTime) -> impl Fn(&NaiveDateTime, &()) -> garde::Result {
+    move |time, ()| check(*time > from, || "must lie after valid_from".to_owned())
 }
 
 /// An absolute http or https URL of at most 2,048 bytes.

@@ -28,11 +28,13 @@ pub struct Registration {
 }
 
 /// What somebody signs in with.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Validate)]
 pub struct Credentials {
     /// In any case.
+    #[garde(skip)]
     pub email: Trimmed,
     /// As it was given at registration.
+    #[garde(skip)]
     pub password: String,
 }
 

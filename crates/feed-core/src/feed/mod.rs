@@ -267,6 +267,7 @@ fn into_cards(
 }
 
 /// The images of a page, of each flyer in order: one range of the primary key a flyer.
+#[must_use]
 pub fn images_query(
     rows: &Vec<CardRow>,
 ) -> diesel::dsl::Order<<FlyerImage as BelongingToDsl<&Vec<CardRow>>>::Output, flyer_images::position> {

@@ -1,0 +1,146 @@
+//! Tokens, and who calls.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpRequest, web};
+use chrono::NaiveDateTime;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::problem::ApiError;
+use crate::state::State;
+
+/// Signs and reads tokens: JWT with HS256.
+#[derive(Clone)]
+pub struct Tokens {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    validation: Validation,
+    ttl: u32,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("ttl", &self.ttl).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    #[serde(serialize_with = "as_text", deserialize_with = "text_or_number")]
+    sub: i64,
+    iat: i64,
+    exp: i64,
+}
+
+/// RFC 7519 wants a string.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn as_text<S: serde::Serializer>(sub: &i64, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(sub)
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sub {
+        Text(String),
+        Number(i64),
+    }
+    match Sub::deserialize(from)? {
+        Sub::Number(id) => Ok(id),
+        Sub::Text(text) => text.parse().map_err(serde::de::Error::custom),
+    }
+}
+
+impl Tokens {
+    /// Signs with `secret`; tokens live `ttl` seconds.
+    #[must_use]
+    pub fn new(secret: &[u8], ttl: u32) -> Self {
+        let mut validation = Validation::new(Algorithm::HS256);
+        // Expiry is judged by the service's clock, in `verify`.
+        validation.validate_exp = false;
+        Self {
+            encoding: EncodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
+            validation,
+            ttl,
+        }
+    }
+
+    /// Seconds that a token lives.
+    #[must_use]
+    pub fn ttl(&self) -> u32 {
+        self.ttl
+    }
+
+    /// A token of this user, valid from `now` on.
+    ///
+    /// # Errors
+    /// [`feed_core::Error::Internal`] when it cannot be signed.
+    pub fn issue(&self, user: i64, now: NaiveDateTime) -> feed_core::Result<String> {
+        let iat = now.and_utc().timestamp();
+        let claims = Claims { sub: user, iat, exp: iat + i64::from(self.ttl) };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
+            .map_err(|e| feed_core::Error::Internal(Box::new(e)))
+    }
+
+    /// The user of a token that is valid at `now`.
+    fn verify(&self, token: &str, now: NaiveDateTime) -> Option<i64> {
+        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?;
+        (now.and_utc().timestamp() < data.claims.exp).then_some(data.claims.sub)
+    }
+}
+
+/// The signed-in caller; 401 without a valid token.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller(pub i64);
+
+/// The caller where there is one: none without a token, 401 with a bad one.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer(pub Option<i64>);
+
+impl Viewer {
+    /// The caller, who must be signed in.
+    ///
+    /// # Errors
+    /// [`ApiError::NoToken`].
+    pub fn required(self) -> Result<i64, ApiError> {
+        self.0.ok_or(ApiError::NoToken)
+    }
+
+    fn of(request: &HttpRequest) -> Result<Self, ApiError> {
+        let Some(header) = request.headers().get(AUTHORIZATION) else {
+            return Ok(Self(None));
+        };
+        let state = request.app_data::<web::Data<State>>().ok_or(ApiError::BadToken)?;
+        let token = header.to_str().ok().and_then(bearer).ok_or(ApiError::BadToken)?;
+        let user = state.tokens.verify(token, state.clock.now()).ok_or(ApiError::BadToken)?;
+        Ok(Self(Some(user)))
+    }
+}
+
+/// The token behind the scheme's name, which has no case (RFC 9110).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl FromRequest for Viewer {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Viewer::of(request).and_then(Viewer::required).map(Self))
+    }
+}

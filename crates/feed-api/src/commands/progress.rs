@@ -1,0 +1,36 @@
+//! The progress of a long command: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+
+use feed_core::seed::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Runs `work` and shows what it reports on stderr.
+pub(super) fn shown<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
+    if std::io::stderr().is_terminal() { bar(work) } else { lines(work) }
+}
+
+fn bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{msg:12} [{bar:40}] {human_pos}/{human_len} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+    let result = work(&mut |progress| {
+        bar.set_message(progress.stage);
+        bar.set_length(progress.total);
+        bar.set_position(progress.done);
+    });
+    bar.finish_and_clear();
+    result
+}
+
+/// A line when a stage starts and one at each tenth of it.
+fn lines<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
+    let mut last = ("", 0);
+    work(&mut |progress| {
+        let tenth = (progress.done * 10).checked_div(progress.total).unwrap_or(10);
+        if (progress.stage, tenth) != last {
+            last = (progress.stage, tenth);
+            eprintln!("{}: {} of {}", progress.stage, progress.done, progress.total);
+        }
+    })
+}

@@ -1,0 +1,204 @@
+//! The configuration: every option is also an environment variable.
+
+use std::fmt;
+
+use clap::Args;
+use feed_core::db::{Database, DatabaseUrl, Db, Engine, OpenError};
+use feed_core::migrate;
+
+/// Where the database is.
+#[derive(Debug, Clone, Args)]
+pub struct DatabaseConfig {
+    /// The database: `sqlite://PATH` for an embedded file, `postgres://…` for a server.
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        value_name = "URL",
+        default_value = "sqlite://pockitflyer.db",
+        hide_env_values = true
+    )]
+    pub database_url: String,
+
+    /// Connections at most (embedded: readers, beside the one writer).
+    #[arg(long, env = "FEED_DATABASE_CONNECTIONS", value_name = "N", default_value_t = 8,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_connections: u32,
+}
+
+/// What `serve` needs to know.
+#[derive(Debug, Clone, Args)]
+pub struct ServeConfig {
+    /// The address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "FEED_BIND", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
+    pub bind: String,
+
+    /// Where the database is.
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+
+    /// Migrate a server's database before serving; an embedded file always is.
+    #[arg(long, env = "FEED_MIGRATE")]
+    pub migrate: bool,
+
+    /// How tokens are signed.
+    #[command(flatten)]
+    pub tokens: TokenConfig,
+
+    /// The address that links in answers start with, for a service behind a proxy; without it, the
+    /// request's Host is taken.
+    #[arg(long, env = "FEED_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// Threads that serve HTTP; without it, one a core.
+    #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub workers: Option<u16>,
+}
+
+/// How tokens are signed and how long they live.
+#[derive(Debug, Clone, Args)]
+pub struct TokenConfig {
+    /// The secret that tokens and cursors are signed with: at least 32 bytes. Rather an environment
+    /// variable than an argument, which others on the machine can read.
+    #[arg(long, env = "FEED_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub jwt_secret: Option<Secret>,
+
+    /// Seconds that a token lives.
+    #[arg(long, env = "FEED_TOKEN_TTL", value_name = "SECONDS", default_value_t = 30 * 24 * 60 * 60,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub token_ttl: u32,
+}
+
+/// A secret that does not print itself.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why the service does not start, in one line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An option that is missing or bad, with the accepted form.
+    #[error("{option} {reason}")]
+    Option {
+        /// The environment variable's name.
+        option: &'static str,
+        /// What is wrong and what is accepted.
+        reason: String,
+    },
+    /// The database does not open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The database's schema is old.
+    #[error("the database lacks migrations: run `feed-api migrate`, or serve with --migrate")]
+    OldSchema,
+    /// The database fails at something that it should do.
+    #[error("{}", with_causes(.0))]
+    Database(#[from] feed_core::Error),
+    /// Anything of the operating system's.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// How it failed.
+        source: std::io::Error,
+    },
+}
+
+/// An error with its causes in one line: the domain hides them from its callers, the operator needs them.
+fn with_causes(error: &feed_core::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+impl StartError {
+    pub(crate) fn option(option: &'static str, reason: impl Into<String>) -> Self {
+        Self::Option { option, reason: reason.into() }
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::Io { what: what.into(), source }
+    }
+}
+
+impl TokenConfig {
+    /// The bytes of the secret.
+    ///
+    /// # Errors
+    /// When there is none, or it is shorter than 32 bytes.
+    pub fn secret(&self) -> Result<&[u8], StartError> {
+        match &self.jwt_secret {
+            None => Err(StartError::option(
+                "FEED_JWT_SECRET",
+                "is not set: it signs the tokens and takes at least 32 bytes, as `openssl rand -hex 32` prints",
+            )),
+            Some(Secret(secret)) if secret.len() < 32 => Err(StartError::option(
+                "FEED_JWT_SECRET",
+                format!("has {} bytes and needs at least 32", secret.len()),
+            )),
+            Some(Secret(secret)) => Ok(secret.as_bytes()),
+        }
+    }
+}
+
+impl DatabaseConfig {
+    /// Opens the database, whatever its schema.
+    ///
+    /// # Errors
+    /// When the URL is in none of the accepted forms, or the database does not open.
+    pub fn open(&self) -> Result<Database, StartError> {
+        let url: DatabaseUrl = self.database_url.parse().map_err(|e: feed_core::db::BadDatabaseUrl| {
+            StartError::option("DATABASE_URL", format!("is bad: {e}"))
+        })?;
+        Ok(Database::open(&url, self.database_connections)?)
+    }
+
+    /// Opens the database with the schema of this binary: an embedded file is migrated, a server's
+    /// database only where `migrate` says so.
+    ///
+    /// # Errors
+    /// As [`DatabaseConfig::open`], and when the schema is old and may not be migrated.
+    pub fn open_current(&self, migrate: bool) -> Result<Database, StartError> {
+        let database = self.open()?;
+        if migrate || database.engine() == Engine::Sqlite {
+            run_migrations(&database)?;
+        } else if database.with_writer(migrate::is_pending)? {
+            return Err(StartError::OldSchema);
+        }
+        Ok(database)
+    }
+}
+
+/// Runs what migrations the database lacks, logs which, and returns how many they were.
+///
+/// # Errors
+/// When one fails.
+pub fn run_migrations(database: &Database) -> Result<usize, StartError> {
+    let done = database.with_writer(|connection: &mut Db| migrate::run(connection))?;
+    for version in &done {
+        tracing::info!(version, "migrated");
+    }
+    Ok(done.len())
+}

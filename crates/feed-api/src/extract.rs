@@ -1,0 +1,218 @@
+//! What handlers take from a request: bodies, ids in paths, and a feed's query parameters.
+
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{FromRequest, HttpRequest, web};
+use feed_core::Error;
+use feed_core::geo::Location;
+use feed_core::page::{
+    Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_ROWS, MAX_PAGE_SIZE, PageRequest, Start,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::problem::ApiError;
+
+/// Bodies are at most so many bytes: the longest flyer, escaped, with room to spare.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// A JSON body that keeps the rules of its type.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest for Body<T> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        if !is_json(request) {
+            return Box::pin(ready(Err(ApiError::MediaType)));
+        }
+        let bytes = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            let bytes = bytes.await.map_err(|e| match e.as_response_error().status_code() {
+                StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(BODY_LIMIT),
+                _ => ApiError::Body("the body did not arrive whole".to_owned()),
+            })?;
+            let body: T = parse(&bytes)?;
+            body.validate().map_err(Error::from)?;
+            Ok(Self(body))
+        })
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let essence = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    essence
+        .and_then(|v| v.split(';').next())
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // By way of a tree, in which U+0000 can be found wherever it is: PostgreSQL stores none.
+    let tree: Value = serde_json::from_slice(bytes).map_err(|e| {
+        ApiError::Body(format!("the body is not JSON: line {}, column {}", e.line(), e.column()))
+    })?;
+    if !tree.is_object() {
+        return Err(ApiError::Body("the body must be a JSON object".to_owned()));
+    }
+    if holds_nul(&tree) {
+        return Err(ApiError::Body("the body must not hold U+0000".to_owned()));
+    }
+    serde_path_to_error::deserialize(tree).map_err(|e| field_error(&e).into())
+}
+
+fn holds_nul(tree: &Value) -> bool {
+    match tree {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(list) => list.iter().any(holds_nul),
+        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Names the field that does not parse; serde names a missing one only in its message.
+fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let message = error.inner().to_string();
+    let path = match error.path().to_string() {
+        path if path == "." => String::new(),
+        path => path,
+    };
+    match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        Some(field) if path.is_empty() => Error::invalid(field, "is missing"),
+        Some(field) => Error::invalid(format!("{path}.{field}"), "is missing"),
+        None => Error::invalid(path, message),
+    }
+}
+
+/// The positive 64-bit integer at the end of a path.
+#[derive(Debug, Clone, Copy)]
+pub struct PathId(pub i64);
+
+impl FromRequest for PathId {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").and_then(positive);
+        ready(id.map(Self).ok_or_else(|| Error::invalid("id", POSITIVE).into()))
+    }
+}
+
+const POSITIVE: &str = "must be a positive integer";
+
+/// Digits only: no sign, no space, no other script's digits.
+fn positive(text: &str) -> Option<i64> {
+    let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|id| is_digits && *id > 0)
+}
+
+/// The query's parameters, decoded, in order.
+#[derive(Debug, Clone)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    /// 400 when it is given twice, or holds U+0000.
+    pub fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(Error::invalid(name, "is given twice"));
+        }
+        match value {
+            Some(value) if value.contains('\0') => Err(Error::invalid(name, "must not hold U+0000")),
+            value => Ok(value),
+        }
+    }
+
+    /// A parameter that is a positive 64-bit integer.
+    ///
+    /// # Errors
+    /// 400 when it is missing or anything else.
+    pub fn id(&self, name: &'static str) -> Result<i64, Error> {
+        let value = self.get(name)?.ok_or_else(|| Error::invalid(name, "is missing"))?;
+        positive(value).ok_or_else(|| Error::invalid(name, POSITIVE))
+    }
+
+    /// The place given by `lat` and `lng`.
+    ///
+    /// # Errors
+    /// 400 for one without the other, for what is no number, and outside the ranges.
+    pub fn location(&self) -> Result<Option<Location>, Error> {
+        match (self.degrees("lat", 90.0)?, self.degrees("lng", 180.0)?) {
+            (Some(latitude), Some(longitude)) => Ok(Some(Location { latitude, longitude })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Error::invalid("lng", "must be given together with lat")),
+            (None, Some(_)) => Err(Error::invalid("lat", "must be given together with lng")),
+        }
+    }
+
+    fn degrees(&self, name: &'static str, max: f64) -> Result<Option<f64>, Error> {
+        let parse = |text: &str| {
+            let value = text.parse().ok().filter(|v: &f64| (-max..=max).contains(v));
+            value.ok_or_else(|| Error::invalid(name, format!("must be a number from -{max} to {max}")))
+        };
+        self.get(name)?.map(parse).transpose()
+    }
+
+    /// The page given by `page` or `cursor`, and `page_size`.
+    ///
+    /// # Errors
+    /// 400 for values out of range, for both at once, and for a cursor that is not of this `scope`.
+    pub fn page(&self, key: &CursorKey, scope: &str) -> Result<PageRequest, Error> {
+        let number = |name| -> Result<Option<u32>, Error> {
+            let parse = |text: &str| {
+                let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                // A number of any length is over the cap all the same.
+                let value = text.parse().unwrap_or(u32::MAX);
+                if is_digits && value > 0 { Ok(value) } else { Err(Error::invalid(name, POSITIVE)) }
+            };
+            self.get(name)?.map(parse).transpose()
+        };
+        let size = number("page_size")?.unwrap_or(DEFAULT_PAGE_SIZE).min(MAX_PAGE_SIZE);
+        let page = number("page")?;
+        let start = match (page, self.get("cursor")?) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("cursor", "must not be given together with page"));
+            }
+            (None, Some(text)) => {
+                let cursor = Cursor::decode(text, key, scope);
+                Start::Cursor(cursor.map_err(|e| Error::invalid("cursor", e.to_string()))?)
+            }
+            (page, None) => Start::Page(page.unwrap_or(1)),
+        };
+        let request = PageRequest { start, size };
+        if request.offset() >= MAX_PAGE_ROWS {
+            let reach = format!("reaches the first {MAX_PAGE_ROWS} rows; follow `next`, which has no limit");
+            return Err(Error::invalid("page", reach));
+        }
+        Ok(request)
+    }
+
+    /// The parameters again, with another cursor and without a page.
+    #[must_use]
+    pub fn with_cursor(&self, cursor: &str) -> String {
+        let others = self.0.iter().filter(|(name, _)| name != "cursor" && name != "page");
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others)
+            .append_pair("cursor", cursor)
+            .finish()
+    }
+}
+
+impl FromRequest for Query {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned();
+        ready(Ok(Self(pairs.collect())))
+    }
+}

@@ -1,0 +1,71 @@
+//! What every answer carries.
+
+use actix_web::Error;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
+use actix_web::middleware::Next;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives every answer the caller's request id, or one of its own, and logs what went wrong under it.
+pub(crate) async fn request_id(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let given = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned();
+    let id = given.unwrap_or_else(fresh_id);
+    let mut response = next.call(request).await?;
+    if response.status().is_server_error() {
+        let error = response.response().error().map(error_with_causes).unwrap_or_default();
+        tracing::error!(
+            request_id = id.to_str().unwrap_or_default(),
+            method = %response.request().method(),
+            path = response.request().path(),
+            status = response.status().as_u16(),
+            error,
+            "request failed"
+        );
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    Ok(response)
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    (1..=128).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+fn fresh_id() -> HeaderValue {
+    let id = format!("{:032x}", rand::random::<u128>());
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+fn error_with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.as_error::<crate::problem::ApiError>().and_then(|e| std::error::Error::source(e));
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Says who may keep an answer: nobody without asking again, and the signed-in caller's only the caller.
+pub(crate) async fn cache_headers(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let policy = if request.path().starts_with("/api/auth/") {
+        "no-store"
+    } else if request.headers().contains_key(AUTHORIZATION) {
+        "private, no-cache"
+    } else {
+        "public, max-age=0, must-revalidate"
+    };
+    let mut response = next.call(request).await?;
+    let headers: &mut HeaderMap = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(policy));
+    headers.insert(VARY, HeaderValue::from_static("Authorization, Accept-Encoding"));
+    Ok(response)
+}

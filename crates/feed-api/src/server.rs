@@ -1,0 +1,95 @@
+//! The server: built and run apart, so that a test knows its address before it serves.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::{App, HttpServer, web};
+use feed_core::clock::Clock;
+use feed_core::db::Database;
+use feed_core::page::CursorKey;
+
+use crate::auth::Tokens;
+use crate::config::{ServeConfig, StartError};
+use crate::state::State;
+use crate::{extract, middleware, routes};
+
+/// Listens on `address`: port 0 takes a free one.
+///
+/// # Errors
+/// When it is no address, or is taken.
+pub fn bind(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(StartError::io(format!("cannot listen on {address}")))
+}
+
+/// A server that is bound to its address and not yet running.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    state: State,
+    workers: Option<usize>,
+}
+
+impl Server {
+    /// Makes a server of a listener, from [`bind`], and an open database.
+    ///
+    /// # Errors
+    /// When the secret is missing or short, or the public URL is none.
+    pub fn build(
+        config: &ServeConfig,
+        listener: TcpListener,
+        database: Database,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let secret = config.tokens.secret()?;
+        let state = State {
+            database,
+            tokens: Tokens::new(secret, config.tokens.token_ttl),
+            cursors: CursorKey::derive(secret),
+            clock,
+            public_url: config.public_url.as_deref().map(public_url).transpose()?,
+        };
+        Ok(Self { listener, state, workers: config.workers.map(usize::from) })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// From the operating system.
+    pub fn address(&self) -> Result<SocketAddr, StartError> {
+        self.listener.local_addr().map_err(StartError::io("the listener has no address"))
+    }
+
+    /// Serves until it is told to stop by a signal, then lets requests that are under way finish.
+    ///
+    /// # Errors
+    /// From the operating system.
+    pub async fn run(self) -> Result<(), StartError> {
+        let data = web::Data::new(self.state);
+        let mut server = HttpServer::new(move || {
+            App::new()
+                .app_data(data.clone())
+                .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
+                .configure(routes::configure)
+                .wrap(from_fn(middleware::cache_headers))
+                .wrap(NormalizePath::trim())
+                .wrap(from_fn(middleware::request_id))
+        })
+        .shutdown_timeout(10);
+        if let Some(workers) = self.workers {
+            server = server.workers(workers);
+        }
+        let failed = || StartError::io("the server failed");
+        server.listen(self.listener).map_err(failed())?.run().await.map_err(failed())
+    }
+}
+
+/// An absolute http or https URL, without the slash at its end.
+fn public_url(text: &str) -> Result<String, StartError> {
+    let url = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+    match url {
+        Some(url) if url.query().is_none() && url.fragment().is_none() => {
+            Ok(url.as_str().trim_end_matches('/').to_owned())
+        }
+        _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
+    }
+}

@@ -1,0 +1,217 @@
+//! A running service with a database and a clock of its own, and a client for it.
+
+use std::net::SocketAddr;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use clap::Parser;
+use feed_api::config::ServeConfig;
+use feed_api::server::{self, Server};
+use feed_core::clock::Clock;
+use feed_core::db::Engine;
+use feed_core::testing::TestDatabase;
+use serde_json::{Value, json};
+
+/// The secret of every test's service.
+pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
+
+/// A service on a port of its own.
+pub struct App {
+    pub address: SocketAddr,
+    pub clock: Clock,
+    pub database: TestDatabase,
+    agent: ureq::Agent,
+}
+
+/// An account and its token.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: i64,
+    pub token: String,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: ureq::http::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e} in {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// Asserts the status and hands the reply on.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Asserts a problem of this status that names `field`.
+    #[track_caller]
+    pub fn expect_invalid(self, field: &str) -> Self {
+        let reply = self.expect_problem(400);
+        let body = reply.json();
+        let fields: Vec<_> = body["errors"].as_array().unwrap().iter().map(|e| &e["field"]).collect();
+        assert!(fields.contains(&&json!(field)), "{field} is not among {fields:?}");
+        reply
+    }
+
+    /// Asserts a problem in the contract's shape.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16) -> Self {
+        let reply = self.expect(status);
+        assert_eq!(reply.header("content-type"), "application/problem+json");
+        let body = reply.json();
+        assert_eq!(body["status"], status);
+        for member in ["type", "title", "detail", "error"] {
+            assert!(body[member].as_str().is_some_and(|m| !m.is_empty()), "{member} in {body}");
+        }
+        assert!(!reply.header("x-request-id").is_empty());
+        if status == 401 {
+            assert_eq!(reply.header("www-authenticate"), "Bearer");
+        }
+        reply
+    }
+}
+
+#[derive(Parser)]
+struct ServeOnly {
+    #[command(flatten)]
+    config: ServeConfig,
+}
+
+impl App {
+    pub fn start(engine: Engine) -> Self {
+        Self::start_with(engine, &[])
+    }
+
+    pub fn start_with(engine: Engine, arguments: &[&str]) -> Self {
+        let database = TestDatabase::new(engine);
+        let clock = Clock::fixed(now());
+        let fixed = ["serve", "--bind", "127.0.0.1:0", "--jwt-secret", SECRET, "--workers", "2"];
+        let config = ServeOnly::parse_from(fixed.iter().chain(arguments)).config;
+        let listener = server::bind(&config.bind).unwrap();
+        let server = Server::build(&config, listener, database.database.clone(), clock.clone()).unwrap();
+        let address = server.address().unwrap();
+        std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        Self { address, clock, database, agent }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        if path.starts_with("http") { path.to_owned() } else { format!("http://{}{path}", self.address) }
+    }
+
+    /// Sends a request, with a token and a body where there are some.
+    pub fn send(&self, method: &str, path: &str, user: Option<&User>, body: Option<Value>) -> Reply {
+        let authorization = user.map(|u| format!("Bearer {}", u.token));
+        let mut headers = Vec::new();
+        if let Some(authorization) = &authorization {
+            headers.push(("authorization", authorization.as_str()));
+        }
+        if body.is_some() {
+            headers.push(("content-type", "application/json"));
+        }
+        self.send_raw(method, path, &headers, &body.map(|b| b.to_string()).unwrap_or_default())
+    }
+
+    pub fn send_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.to_owned()).unwrap();
+        let agent = &self.agent;
+        let request = agent.configure_request(request).allow_non_standard_methods(true).build();
+        let response = agent.run(request).unwrap();
+        let (parts, mut body) = response.into_parts();
+        Reply { status: parts.status.as_u16(), headers: parts.headers, text: body.read_to_string().unwrap() }
+    }
+
+    pub fn get(&self, path: &str, user: Option<&User>) -> Reply {
+        self.send("GET", path, user, None)
+    }
+
+    pub fn post(&self, path: &str, user: Option<&User>, body: Value) -> Reply {
+        self.send("POST", path, user, Some(body))
+    }
+
+    /// Registers an account of this name.
+    pub fn user(&self, name: &str) -> User {
+        let email = format!("{name}@example.org");
+        let body = json!({"email": email, "password": "correct horse", "username": name});
+        let session = self.post("/api/auth/register/", None, body).expect(201).json();
+        User {
+            id: session["user"]["id"].as_i64().unwrap(),
+            token: session["token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// Publishes a flyer that is valid for a week, and returns its id.
+    pub fn publish(&self, user: &User, title: &str) -> i64 {
+        self.post("/api/flyers/", Some(user), self.flyer(title)).expect(201).json()["id"].as_i64().unwrap()
+    }
+
+    /// A flyer that is valid for a week.
+    pub fn flyer(&self, title: &str) -> Value {
+        let now = self.clock.now();
+        json!({
+            "title": title,
+            "description": "Every day from six.",
+            "location_address": "Bahnhofstrasse 1, Zürich",
+            "latitude": 47.3769,
+            "longitude": 8.5417,
+            "valid_from": rfc3339(now - TimeDelta::hours(1)),
+            "valid_until": rfc3339(now + TimeDelta::weeks(1)),
+            "categories": ["service", "events"],
+            "images": [{"url": "https://images.example.org/a.jpg"}, {"url": "http://images.example.org/b.jpg"}],
+        })
+    }
+
+    /// Lets the clock go on.
+    pub fn pass(&self, time: TimeDelta) {
+        self.clock.set(self.clock.now() + time);
+    }
+
+    pub fn favorite(&self, user: &User, flyer: i64) {
+        self.send("PUT", &format!("/api/favorites/{flyer}/"), Some(user), None).expect(201);
+    }
+
+    pub fn follow(&self, user: &User, followed: &User) {
+        self.send("PUT", &format!("/api/follows/{}/", followed.id), Some(user), None).expect(201);
+    }
+
+    /// The ids on a feed's page.
+    pub fn ids(&self, path: &str, user: Option<&User>) -> Vec<i64> {
+        ids(&self.get(path, user).expect(200).json())
+    }
+}
+
+/// The ids in a page's body.
+pub fn ids(page: &Value) -> Vec<i64> {
+    page["results"].as_array().unwrap().iter().map(|f| f["id"].as_i64().unwrap()).collect()
+}
+
+/// The moment at which every test starts.
+pub fn now() -> NaiveDateTime {
+    "2026-06-01T12:00:00.250".parse().unwrap()
+}
+
+pub fn rfc3339(time: NaiveDateTime) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string()
+}
+
+/// Runs a test against a service on each engine.
+pub fn on_both(test: impl Fn(&App)) {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        eprintln!("on {engine:?}");
+        test(&App::start(engine));
+    }
+}

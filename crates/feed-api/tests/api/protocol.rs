@@ -1,0 +1,79 @@
+//! What every answer keeps to: paths, methods, ids, caching, health.
+
+use crate::app::on_both;
+
+#[test]
+fn paths_work_with_and_without_their_slash() {
+    on_both(|app| {
+        let user = app.user("anna");
+        for path in
+            ["/api/feed", "/api/flyers", "/api/favorites/feed", "/api/following/feed", "/healthz", "/readyz"]
+        {
+            app.get(path, Some(&user)).expect(200);
+            app.get(&format!("{path}/"), Some(&user)).expect(200);
+        }
+    });
+}
+
+#[test]
+fn unknown_paths_and_methods_are_problems() {
+    on_both(|app| {
+        for path in ["/", "/api", "/api/nothing/", "/api/feed/x", "/favicon.ico", "/api/flyers/1/2"] {
+            app.get(path, None).expect_problem(404);
+        }
+        for (method, path, allowed) in [
+            ("POST", "/api/feed/", "GET"),
+            ("DELETE", "/api/flyers/", "GET, POST"),
+            ("PATCH", "/api/favorites/1/", "PUT, DELETE"),
+            ("GET", "/api/auth/login/", "POST"),
+            ("TRACE", "/api/follows/status/", "GET"),
+            ("PUT", "/healthz", "GET"),
+        ] {
+            let reply = app.send(method, path, None, None).expect_problem(405);
+            assert_eq!(reply.header("allow"), allowed);
+        }
+    });
+}
+
+#[test]
+fn every_answer_has_a_request_id() {
+    on_both(|app| {
+        let sent = app.send_raw("GET", "/api/feed/", &[("x-request-id", "app-1.2_3")], "");
+        assert_eq!(sent.header("x-request-id"), "app-1.2_3");
+        let long = "x".repeat(129);
+        for insane in ["", "a b", "a;b", "<script>", &long] {
+            let reply = app.send_raw("GET", "/nothing", &[("x-request-id", insane)], "");
+            let id = reply.header("x-request-id");
+            assert!(id.len() == 32 && id != insane, "{id}");
+        }
+    });
+}
+
+#[test]
+fn answers_say_who_may_keep_them() {
+    on_both(|app| {
+        let user = app.user("anna");
+        let signed_in = app.get("/api/feed/", Some(&user));
+        assert_eq!(signed_in.header("cache-control"), "private, no-cache");
+        let anonymous = app.get("/api/feed/", None);
+        assert_eq!(anonymous.header("cache-control"), "public, max-age=0, must-revalidate");
+        for reply in [signed_in, anonymous, app.get("/api/favorites/feed/", None)] {
+            assert_eq!(reply.header("vary"), "Authorization, Accept-Encoding");
+        }
+        let login = app.post("/api/auth/login/", None, serde_json::json!({}));
+        assert_eq!(login.header("cache-control"), "no-store");
+    });
+}
+
+#[test]
+fn readiness_follows_the_schema() {
+    on_both(|app| {
+        app.get("/healthz", None).expect(200);
+        app.get("/readyz", None).expect(200);
+        app.database.database.with_writer(feed_core::migrate::revert).unwrap();
+        app.get("/readyz", None).expect_problem(503);
+        app.get("/healthz", None).expect(200);
+        let failed = app.get("/api/feed/", None).expect_problem(500);
+        assert!(!failed.text.contains("flyers"), "nothing internal leaks: {}", failed.text);
+    });
+}

@@ -1,0 +1,138 @@
+//! Bulk loads: prepared statements on SQLite, COPY on PostgreSQL.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer};
+use diesel::{QueryResult, copy_from, insert_into, sql_query};
+
+use super::rows::{FavoriteRow, FlyerRow, FollowRow, ImageRow, UserRow};
+use crate::db::Db;
+use crate::error::Result;
+use crate::schema::{favorites, flyer_images, flyers, follows, users};
+
+pub(super) fn users(connection: &mut Db, rows: Vec<UserRow<'_>>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(users::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(users::table).from_insertable(rows).execute(c),
+    }
+}
+
+pub(super) fn flyers(connection: &mut Db, rows: Vec<FlyerRow>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(flyers::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(flyers::table).from_insertable(rows).execute(c),
+    }
+}
+
+pub(super) fn images(connection: &mut Db, rows: Vec<ImageRow>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(flyer_images::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(flyer_images::table).from_insertable(rows).execute(c),
+    }
+}
+
+pub(super) fn follows(connection: &mut Db, rows: Vec<FollowRow>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(follows::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(follows::table).from_insertable(rows).execute(c),
+    }
+}
+
+pub(super) fn favorites(connection: &mut Db, rows: Vec<FavoriteRow>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(favorites::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(favorites::table).from_insertable(rows).execute(c),
+    }
+}
+
+/// Row by row: Diesel keeps this statement prepared, one of many rows it would prepare each time.
+fn each<R>(rows: Vec<R>, mut insert: impl FnMut(R) -> QueryResult<usize>) -> QueryResult<usize> {
+    rows.into_iter().try_fold(0, |count, row| Ok(count + insert(row)?))
+}
+
+/// A table that gives ids.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Table {
+    Users,
+    Flyers,
+}
+
+#[derive(QueryableByName)]
+struct LastId {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Reserves `rows` ids, none of which was ever given before, and returns the first.
+///
+/// On PostgreSQL the sequence goes on behind them; it stays there if the transaction fails. SQLite's
+/// AUTOINCREMENT follows the rows by itself.
+pub(super) fn reserve(connection: &mut Db, table: Table, rows: u32) -> Result<i64> {
+    let table = match table {
+        Table::Users => "users",
+        Table::Flyers => "flyers",
+    };
+    let rows = i64::from(rows);
+    let last: LastId = match connection {
+        Db::Sqlite(c) => sql_query(format!(
+            "SELECT max(coalesce((SELECT max(id) FROM {table}), 0), \
+             coalesce((SELECT seq FROM sqlite_sequence WHERE name = '{table}'), 0)) + ? AS id"
+        ))
+        .bind::<BigInt, _>(rows)
+        .get_result(c)?,
+        Db::Postgres(c) => sql_query(format!(
+            "SELECT setval(ids, greatest(nextval(ids), (SELECT coalesce(max(id), 0) + 1 FROM {table})) \
+             + $1 - 1) AS id FROM CAST(pg_get_serial_sequence('{table}', 'id') AS regclass) AS ids"
+        ))
+        .bind::<BigInt, _>(rows)
+        .get_result(c)?,
+    };
+    Ok(last.id - rows + 1)
+}
+
+/// Keeps other writers out until the transaction ends; readers go on.
+pub(super) fn lock(connection: &mut Db) -> Result<()> {
+    match connection {
+        // The transaction holds the only write lock already.
+        Db::Sqlite(_) => Ok(()),
+        // In the order in which writers take their locks, so that none waits for the other.
+        Db::Postgres(c) => Ok(c.batch_execute(
+            "LOCK TABLE users, flyers, flyer_images, favorites, follows IN SHARE ROW EXCLUSIVE MODE",
+        )?),
+    }
+}
+
+#[derive(QueryableByName)]
+struct CacheSize {
+    #[diesel(sql_type = Integer)]
+    cache_size: i32,
+}
+
+/// Runs `work` with up to 512 MB of page cache on SQLite: what does not fit is written more than once.
+pub(super) fn with_large_cache<T>(connection: &mut Db, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+    let Db::Sqlite(c) = connection else { return work(connection) };
+    let before: CacheSize = sql_query("PRAGMA cache_size").get_result(c)?;
+    c.batch_execute("PRAGMA cache_size = -262144")?;
+    let result = work(connection);
+    let restored = connection.batch_execute(&format!("PRAGMA cache_size = {}", before.cache_size));
+    let value = result?;
+    restored?;
+    Ok(value)
+}
+
+/// Leaves the database as it would be after some time of use, now that all is committed.
+///
+/// PostgreSQL gets its statistics, and the visibility map that index-only scans need. SQLite moves the
+/// load out of its write-ahead log; it stays without statistics, as an embedded file is in use.
+pub(super) fn tidy_up(connection: &mut Db) {
+    let tidied = match connection {
+        Db::Sqlite(c) => c.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)"),
+        Db::Postgres(c) => {
+            c.batch_execute("VACUUM (ANALYZE) users, flyers, flyer_images, favorites, follows")
+        }
+    };
+    // Either comes by itself later: no reason to call a load failed that is there.
+    if let Err(error) = tidied {
+        tracing::warn!(%error, "the database was not tidied up after the load");
+    }
+}

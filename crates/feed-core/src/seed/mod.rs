@@ -1,0 +1,220 @@
+//! Demo data: made-up users, flyers, follows and favorites, the same for the same seed.
+//!
+//! A few creators publish most of the flyers and most of the others little; some went quiet long ago.
+//! Flyers cluster in towns and spread over a year; most are valid, some have expired, a few are scheduled.
+//! How many follows and favorites a user has is as skewed as it is among people.
+//!
+//! Everything is drawn from [`rand_chacha::ChaCha8Rng`], each subject from a stream of its own: the same
+//! [`Plan`] and day give the same rows in every empty database, on both engines. The one exception is
+//! `users.password_hash`, whose salt is random. All accounts share one hash: each would cost 20 ms.
+
+mod dice;
+mod flyers;
+mod load;
+mod people;
+mod phrases;
+mod places;
+mod plan;
+mod relations;
+mod rows;
+mod text;
+mod world;
+
+use std::fmt;
+use std::ops::Range;
+
+use chrono::NaiveDateTime;
+
+use crate::db::{Database, Db};
+use crate::error::{Error, Result};
+use crate::password;
+
+pub use plan::Plan;
+
+use load::Table;
+use world::World;
+
+/// The password of every demo account.
+pub const PASSWORD: &str = "pockitflyer-demo";
+
+/// The domain of every demo account's e-mail, which tells demo data from other data.
+pub const DOMAIN: &str = "demo.pockitflyer.test";
+
+/// E-mail of the account without any relation.
+pub const NEW: &str = "new@demo.pockitflyer.test";
+
+/// E-mail of the account with 5 follows and 10 favorites.
+pub const ACTIVE: &str = "active@demo.pockitflyer.test";
+
+/// E-mail of the account with 1,000 follows and 1,000 favorites, where there are as many.
+pub const POWER: &str = "power@demo.pockitflyer.test";
+
+/// E-mail of the account that published 1 % of the flyers: 20 to 2,000, but not more than half of them.
+pub const CREATOR: &str = "creator@demo.pockitflyer.test";
+
+/// The e-mails of the accounts that stand for a kind of user, in the order of their ids.
+pub const PERSONAS: [&str; 4] = [NEW, ACTIVE, POWER, CREATOR];
+
+/// How far the load has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being added: `users`, `flyers`, `follows` or `favorites`.
+    pub stage: &'static str,
+    /// How many users or flyers are done; for follows and favorites, how many users have theirs.
+    pub done: u64,
+    /// How many there will be.
+    pub total: u64,
+}
+
+/// What [`seed`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It added these rows.
+    Added(Added),
+    /// Demo accounts were there before: it added nothing.
+    AlreadyThere,
+}
+
+/// In words, for the terminal.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyThere => f.write_str("demo data is there already: nothing was added"),
+            Self::Added(Added { users, flyers, flyer_images, follows, favorites }) => write!(
+                f,
+                "added {users} users, {flyers} flyers with {flyer_images} images, {follows} follows and \
+                 {favorites} favorites"
+            ),
+        }
+    }
+}
+
+/// How many rows each table got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Added {
+    /// The personas among them.
+    pub users: usize,
+    /// Valid, expired and scheduled ones.
+    pub flyers: usize,
+    /// 1 to 5 a flyer.
+    pub flyer_images: usize,
+    /// Who follows whom.
+    pub follows: usize,
+    /// Who favorited what.
+    pub favorites: usize,
+}
+
+/// Adds the demo data of `plan` in one transaction: all of it, or nothing.
+///
+/// The data is anchored at the start of the day of `now`: every `created_at` lies before it. A database that
+/// holds demo accounts is left as it is. One that holds other accounts is refused unless `force` is set, and
+/// their rows are never touched. Nobody else writes meanwhile: on SQLite the transaction has the only write
+/// lock, on PostgreSQL it locks the tables against writers.
+///
+/// A million flyers take one to two minutes, and some 150 MB of memory beside SQLite's page cache.
+///
+/// # Errors
+/// [`Error::Invalid`] for a plan out of its bounds, or naming `force` where it would have to be set.
+pub fn seed(
+    database: &Database,
+    plan: &Plan,
+    now: NaiveDateTime,
+    force: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Outcome> {
+    plan.check()?;
+    let password_hash = password::hash(PASSWORD)?;
+    database.with_writer(|connection| {
+        let outcome = load::with_large_cache(connection, |connection| {
+            connection.write(|connection| {
+                load::lock(connection)?;
+                if people::demo_account_exists(connection)? {
+                    return Ok(Outcome::AlreadyThere);
+                }
+                let others = people::other_account_exists(connection)?;
+                if others && !force {
+                    return Err(Error::invalid(
+                        "force",
+                        "must be set to add demo data beside the accounts that the database holds",
+                    ));
+                }
+                let first_user = load::reserve(connection, Table::Users, plan.users)?;
+                let first_flyer = load::reserve(connection, Table::Flyers, plan.flyers)?;
+                let world = World::draw(*plan, now, first_user, first_flyer);
+                add(connection, &world, &password_hash, others, progress).map(Outcome::Added)
+            })
+        })?;
+        if matches!(outcome, Outcome::Added(_)) {
+            load::tidy_up(connection);
+        }
+        Ok(outcome)
+    })
+}
+
+/// How many users or flyers are made at once: some megabytes, and one COPY on PostgreSQL.
+const CHUNK: u32 = 5_000;
+
+/// How many users get their relations at once: some tens of thousands of rows at most.
+const RELATIONS_CHUNK: u32 = 500;
+
+fn add(
+    connection: &mut Db,
+    world: &World,
+    password_hash: &str,
+    others: bool,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Added> {
+    let Plan { users, flyers, .. } = world.plan;
+    let mut added = Added::default();
+
+    let mut source = people::Accounts::new(world, password_hash);
+    in_chunks("users", users, CHUNK, progress, |users| {
+        let mut rows: Vec<_> = users.map(|user| source.next(user)).collect();
+        if others {
+            people::make_usernames_free(connection, &mut rows)?;
+        }
+        added.users += load::users(connection, rows)?;
+        Ok(())
+    })?;
+
+    let mut source = flyers::Flyers::new(world);
+    in_chunks("flyers", flyers, CHUNK, progress, |flyers| {
+        let (rows, images): (Vec<_>, Vec<_>) = flyers.map(|flyer| source.next(flyer)).unzip();
+        added.flyers += load::flyers(connection, rows)?;
+        added.flyer_images += load::images(connection, images.into_iter().flatten().collect())?;
+        Ok(())
+    })?;
+
+    let mut source = relations::Follows::new(world);
+    in_chunks("follows", users, RELATIONS_CHUNK, progress, |users| {
+        let rows = users.flat_map(|user| source.of(user)).collect();
+        added.follows += load::follows(connection, rows)?;
+        Ok(())
+    })?;
+
+    let mut source = relations::Favorites::new(world);
+    in_chunks("favorites", users, RELATIONS_CHUNK, progress, |users| {
+        let rows = users.flat_map(|user| source.of(user)).collect();
+        added.favorites += load::favorites(connection, rows)?;
+        Ok(())
+    })?;
+    Ok(added)
+}
+
+/// Calls `work` for `0..total` in ranges of at most `step`, and reports after each.
+fn in_chunks(
+    stage: &'static str,
+    total: u32,
+    step: u32,
+    progress: &mut dyn FnMut(Progress),
+    mut work: impl FnMut(Range<u32>) -> Result<()>,
+) -> Result<()> {
+    let mut done = 0;
+    while done < total {
+        let end = total.min(done + step);
+        work(done..end)?;
+        done = end;
+        progress(Progress { stage, done: done.into(), total: total.into() });
+    }
+    Ok(())
+}

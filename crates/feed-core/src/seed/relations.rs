@@ -1,0 +1,99 @@
+//! Who follows whom, and who favorited what.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::dice::{Subject, Zipf, distinct, skewed_count, stream};
+use super::rows::{FavoriteRow, FollowRow};
+use super::world::{ACTIVE, NEW, POWER, World};
+
+/// How many favorites a user has at most.
+const FAVORITES_MAX: u32 = 1_000;
+
+/// Makes the follows of one user after the other.
+#[derive(Debug)]
+pub(super) struct Follows<'a> {
+    world: &'a World,
+    popularity: Zipf,
+    rng: ChaCha8Rng,
+}
+
+impl<'a> Follows<'a> {
+    pub(super) fn new(world: &'a World) -> Self {
+        let creators = u32::try_from(world.creators.len()).unwrap_or(u32::MAX);
+        let popularity = Zipf::new(creators, 10);
+        Self { world, popularity, rng: stream(world.plan.seed, Subject::Follows) }
+    }
+
+    /// In the order of the followed ids.
+    pub(super) fn of(&mut self, user: u32) -> Vec<FollowRow> {
+        let Self { world, popularity, rng } = self;
+        let wanted = match user {
+            NEW => 0,
+            ACTIVE => 5,
+            POWER => 1_000,
+            _ if rng.random_ratio(1, 8) => 0,
+            _ => skewed_count(rng, 2, world.plan.follows_max),
+        };
+        let draw = |rng: &mut ChaCha8Rng| world.creators[popularity.draw(rng)];
+        let mut followed = distinct(rng, wanted, draw, world.creators.iter().copied());
+        // Nobody follows themselves. Personas with a fixed number publish nothing and do not come up.
+        followed.remove(&user);
+        let follow = |followed| FollowRow {
+            follower_id: world.user_id(user),
+            followed_id: world.user_id(followed),
+            // Accounts that publish or follow are older than any flyer.
+            created_at: world.moment_after(0, rng, 1),
+        };
+        followed.into_iter().map(follow).collect()
+    }
+}
+
+/// Makes the favorites of one user after the other.
+#[derive(Debug)]
+pub(super) struct Favorites<'a> {
+    world: &'a World,
+    rng: ChaCha8Rng,
+}
+
+impl<'a> Favorites<'a> {
+    pub(super) fn new(world: &'a World) -> Self {
+        Self { world, rng: stream(world.plan.seed, Subject::Favorites) }
+    }
+
+    /// In the order of the flyers' ids.
+    pub(super) fn of(&mut self, user: u32) -> Vec<FavoriteRow> {
+        let Self { world, rng } = self;
+        let wanted = match user {
+            NEW => 0,
+            ACTIVE => 10,
+            POWER => 1_000,
+            _ if rng.random_ratio(1, 8) => 0,
+            _ => skewed_count(rng, 3, FAVORITES_MAX),
+        };
+        let all = world.plan.flyers;
+        let newest_first = (0..all).rev();
+        let flyers = distinct(rng, wanted, |rng| favored(rng, all), newest_first);
+        let favorite = |flyer: u32| {
+            let second = world.publications[flyer as usize].second;
+            FavoriteRow {
+                user_id: world.user_id(user),
+                flyer_id: world.flyer_id(flyer),
+                created_at: world.moment_after(second, rng, 3),
+                flyer_created_at: world.second(second.into()),
+            }
+        };
+        flyers.into_iter().map(favorite).collect()
+    }
+}
+
+/// A flyer, rather a newer one; a third of the time one of those that many like, or that everybody does.
+fn favored(rng: &mut ChaCha8Rng, all: u32) -> u32 {
+    let flyer = rng.random_range(0..all).max(rng.random_range(0..all));
+    let apart = match rng.random_range(0..12) {
+        0 => all / 200 + 1,
+        1..4 => 20,
+        _ => 1,
+    };
+    flyer - flyer % apart
+}

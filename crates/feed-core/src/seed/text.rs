@@ -1,0 +1,109 @@
+//! Titles and descriptions, of frequent and rare words.
+
+use std::fmt::Write;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::dice::{pick, pick_skewed};
+use super::phrases::{ENDINGS, ENGLISH, FRENCH, GERMAN, ITALIAN, MIDDLES, Phrases, RARE, STARTS};
+use super::places::{Language, Town};
+
+/// The words of a flyer, and what they are about.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) title: String,
+    pub(super) description: String,
+    /// As bits.
+    pub(super) categories: i16,
+}
+
+/// Writes a flyer for `town`, mostly in its language.
+pub(super) fn compose(rng: &mut ChaCha8Rng, town: &Town) -> Text {
+    let phrases = match town.language {
+        _ if rng.random_ratio(1, 8) => &ENGLISH,
+        Language::German => &GERMAN,
+        Language::French => &FRENCH,
+        Language::Italian => &ITALIAN,
+    };
+    let category = rng.random_range(0..phrases.subjects.len());
+    let subject = pick_skewed(rng, phrases.subjects[category]);
+    let name = name(rng);
+    let title = title(rng, phrases, subject, &name, town);
+    let description = description(rng, phrases, subject, &name, town);
+    Text { title, description, categories: categories(rng, category) }
+}
+
+fn title(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &str, town: &Town) -> String {
+    let Phrases { at, offers, adjectives, .. } = phrases;
+    let place = town.name;
+    match rng.random_range(0..10) {
+        0..3 => format!("{subject} {name}"),
+        3..5 => format!("{subject} {at} {place}"),
+        5 => format!("{subject}: {}", pick_skewed(rng, offers)),
+        6 => format!("{name} – {subject}, {}", pick_skewed(rng, adjectives)),
+        7 => format!("{name}'s {subject}"),
+        8 => format!("«{name}» {at} {place}: {}", pick_skewed(rng, offers)),
+        _ => format!("{subject} {name} & {}", self::name(rng)),
+    }
+}
+
+/// Some sentences; now and then all of them, or none.
+fn description(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &str, town: &Town) -> String {
+    let Phrases { at, openings, details, closings, .. } = phrases;
+    let length = match rng.random_range(0..100) {
+        0..3 => return String::new(),
+        3..97 => 1,
+        _ => 50,
+    };
+    let mut text = format!("{} {subject} {at} {}.", pick(rng, openings), town.name);
+    for (place, detail) in (1..).zip(*details) {
+        if rng.random_ratio(length, length + place) {
+            text.push(' ');
+            text.push_str(detail);
+        }
+    }
+    if rng.random_ratio(1, 200) {
+        text.push(' ');
+        text.push_str(pick_skewed(rng, &RARE));
+        text.push('!');
+    }
+    // Writing to a String does not fail.
+    let _ = write!(text, " {} {name}.", pick(rng, closings));
+    text
+}
+
+/// A name that few flyers share: there are some 40,000.
+fn name(rng: &mut ChaCha8Rng) -> String {
+    [pick_skewed(rng, &STARTS), pick_skewed(rng, &MIDDLES), pick_skewed(rng, &ENDINGS)].concat()
+}
+
+/// The flyer's own category, and sometimes one more or all.
+fn categories(rng: &mut ChaCha8Rng, own: usize) -> i16 {
+    let own = 1_i16 << own;
+    match rng.random_range(0..100) {
+        0..70 => own,
+        70..95 => own | 1 << rng.random_range(0..3),
+        _ => 0b111,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dice::{Subject, stream};
+    use super::super::places;
+    use super::compose;
+
+    #[test]
+    fn texts_keep_within_their_lengths() {
+        let mut rng = stream(7, Subject::Flyers);
+        for _ in 0..20_000 {
+            let town = places::town(&mut rng);
+            let text = compose(&mut rng, town);
+            assert!((1..=200).contains(&text.title.chars().count()), "{}", text.title);
+            assert_eq!(text.title.trim(), text.title);
+            assert!(text.description.chars().count() <= 2_000, "{}", text.description);
+            assert!((1..=7).contains(&text.categories));
+        }
+    }
+}

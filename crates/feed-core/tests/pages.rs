@@ -1,0 +1,347 @@
+//! Pages, cursors and counts of all three feeds against a brute-force model, on random data.
+//!
+//! Flyers share few seconds and few places, so that every tie happens; validity begins and ends all around
+//! the present; rows come and go while a walk is under way.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDateTime, TimeDelta};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use feed_core::db::{Db, Engine};
+use feed_core::feed::{self, Feed, FeedRequest, FlyerCard};
+use feed_core::geo::Location;
+use feed_core::models::{Favorite, FlyerImage, Follow};
+use feed_core::page::{Count, Cursor, Page, PageRequest, Start};
+use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
+use feed_core::testing::TestDatabase;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+const USERS: i64 = 6;
+/// Whose feeds are read.
+const VIEWER: i64 = 1;
+
+fn now() -> NaiveDateTime {
+    "2026-06-01T12:00:00.5".parse().unwrap()
+}
+
+#[derive(Debug, Clone)]
+struct TestFlyer {
+    creator: i64,
+    /// Seconds before the base time.
+    age: i64,
+    /// Index of [`PLACES`].
+    place: usize,
+    /// Seconds from now; the halves of a second are the edge cases.
+    valid_from: i64,
+    valid_until: i64,
+    is_favorite: bool,
+}
+
+/// Two at one place, two mirrored around it, one across the antimeridian, one at the pole.
+const PLACES: [(f64, f64); 6] =
+    [(47.0, 8.0), (47.0, 8.0), (47.01, 8.0), (46.99, 8.0), (0.0, -179.9), (90.0, 0.0)];
+
+fn flyer() -> impl Strategy<Value = TestFlyer> {
+    let validity = prop_oneof![
+        6 => Just((-100, 100)),
+        1 => Just((-100, 0)),
+        1 => Just((0, 100)),
+        1 => Just((1, 100)),
+        1 => Just((-100, -1)),
+    ];
+    (1..=USERS, 0..4i64, 0..PLACES.len(), validity, any::<bool>()).prop_map(
+        |(creator, age, place, (valid_from, valid_until), is_favorite)| TestFlyer {
+            creator,
+            age,
+            place,
+            valid_from,
+            valid_until,
+            is_favorite,
+        },
+    )
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    flyers: Vec<TestFlyer>,
+    follows: BTreeSet<i64>,
+    location: Option<usize>,
+    size: u32,
+    /// Flyers that go, and ones that come, between two pages.
+    deleted: Vec<usize>,
+    added: Vec<TestFlyer>,
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let location = prop_oneof![Just(None), (0..PLACES.len()).prop_map(Some)];
+    (
+        vec(flyer(), 0..40),
+        proptest::collection::btree_set(2..=USERS, 0..5),
+        location,
+        1..8u32,
+        vec(any::<prop::sample::Index>(), 0..6),
+        vec(flyer(), 0..4),
+    )
+        .prop_map(|(flyers, follows, location, size, deleted, added)| {
+            let deleted = if flyers.is_empty() {
+                Vec::new()
+            } else {
+                deleted.iter().map(|i| i.index(flyers.len())).collect()
+            };
+            World { flyers, follows, location, size, deleted, added }
+        })
+}
+
+/// A flyer as the model knows it.
+#[derive(Debug, Clone)]
+struct Known {
+    id: i64,
+    flyer: TestFlyer,
+}
+
+impl World {
+    fn location(&self) -> Option<Location> {
+        self.location.map(|i| Location { latitude: PLACES[i].0, longitude: PLACES[i].1 })
+    }
+
+    /// The ids of a feed, in its order: by the contract's words, without a database.
+    fn expected(&self, known: &[Known], feed: Feed) -> Vec<i64> {
+        let mut ids: Vec<_> = known
+            .iter()
+            .filter(|k| k.flyer.valid_from <= 0 && k.flyer.valid_until > 0)
+            .filter(|k| match feed {
+                Feed::All(_) => true,
+                Feed::Favorites(_) => k.flyer.is_favorite,
+                Feed::Following(_) => self.follows.contains(&k.flyer.creator),
+            })
+            .map(|k| {
+                let (latitude, longitude) = PLACES[k.flyer.place];
+                let distance = self
+                    .location()
+                    .map(|l| l.distance_mm(Location { latitude, longitude }))
+                    .unwrap_or_default();
+                (k.flyer.age, distance, -k.id)
+            })
+            .collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, _, id)| -id).collect()
+    }
+}
+
+fn insert_flyer(c: &mut Db, flyer: &TestFlyer) -> Known {
+    let created_at = "2026-06-01T11:00:00".parse::<NaiveDateTime>().unwrap() - TimeDelta::seconds(flyer.age);
+    let (latitude, longitude) = PLACES[flyer.place];
+    let id = diesel::insert_into(flyers::table)
+        .values((
+            flyers::creator_id.eq(flyer.creator),
+            flyers::title.eq("t"),
+            flyers::description.eq(""),
+            flyers::location_address.eq("a"),
+            flyers::latitude.eq(latitude),
+            flyers::longitude.eq(longitude),
+            flyers::categories.eq(1i16),
+            flyers::valid_from.eq(now() + TimeDelta::seconds(flyer.valid_from)),
+            flyers::valid_until.eq(now() + TimeDelta::seconds(flyer.valid_until)),
+            flyers::created_at.eq(created_at),
+        ))
+        .returning(flyers::id)
+        .get_result(c)
+        .unwrap();
+    let image = FlyerImage { flyer_id: id, position: 1, url: "https://a.example/b".into() };
+    diesel::insert_into(flyer_images::table).values(image).execute(c).unwrap();
+    if flyer.is_favorite {
+        let favorite =
+            Favorite { user_id: VIEWER, flyer_id: id, created_at: now(), flyer_created_at: created_at };
+        diesel::insert_into(favorites::table).values(favorite).execute(c).unwrap();
+    }
+    Known { id, flyer: flyer.clone() }
+}
+
+/// Makes the world in an emptied database.
+fn build(c: &mut Db, world: &World) -> Vec<Known> {
+    c.batch_execute("DELETE FROM users").unwrap();
+    for id in 1..=USERS {
+        diesel::insert_into(users::table)
+            .values((
+                users::id.eq(id),
+                users::email.eq(format!("{id}@x.y")),
+                users::email_key.eq(format!("{id}@x.y")),
+                users::username.eq(format!("u{id}")),
+                users::password_hash.eq(""),
+                users::created_at.eq(now()),
+            ))
+            .execute(c)
+            .unwrap();
+    }
+    for &followed in &world.follows {
+        let follow = Follow { follower_id: VIEWER, followed_id: followed, created_at: now() };
+        diesel::insert_into(follows::table).values(follow).execute(c).unwrap();
+    }
+    world.flyers.iter().map(|flyer| insert_flyer(c, flyer)).collect()
+}
+
+struct Reader<'a> {
+    connection: &'a mut Db,
+    feed: Feed,
+    location: Option<Location>,
+    size: u32,
+}
+
+impl Reader<'_> {
+    fn load(&mut self, start: Start) -> Page<FlyerCard> {
+        let page = PageRequest { start, size: self.size };
+        let request = FeedRequest { feed: self.feed, location: self.location, page, now: now() };
+        feed::load(self.connection, &request).unwrap()
+    }
+
+    /// Follows links from `start` to where there is none, and returns the pages passed.
+    fn walk(
+        &mut self,
+        start: Start,
+        link: impl Fn(&Page<FlyerCard>) -> Option<Cursor>,
+    ) -> Vec<Page<FlyerCard>> {
+        let mut pages = vec![self.load(start)];
+        while let Some(cursor) = link(pages.last().unwrap()) {
+            pages.push(self.load(Start::Cursor(cursor)));
+            assert!(pages.len() < 100, "the walk does not end");
+        }
+        pages
+    }
+}
+
+fn ids<'a>(pages: impl IntoIterator<Item = &'a Page<FlyerCard>>) -> Vec<i64> {
+    pages.into_iter().flat_map(|p| p.items.iter().map(|card| card.id)).collect()
+}
+
+fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
+    for feed in [Feed::All(Some(VIEWER)), Feed::All(None), Feed::Favorites(VIEWER), Feed::Following(VIEWER)] {
+        let mut known = build(c, world);
+        let expected = world.expected(&known, feed);
+        let mut reader = Reader { connection: c, feed, location: world.location(), size: world.size };
+        let size = world.size as usize;
+
+        // Forward by cursor: everything once, in order, full pages, an exact end.
+        let pages = reader.walk(Start::Page(1), |p| p.next);
+        prop_assert_eq!(ids(&pages), &expected[..]);
+        prop_assert_eq!(pages.len(), expected.len().div_ceil(size).max(1));
+        let count = Count::of(u32::try_from(expected.len()).unwrap());
+        prop_assert!(pages.iter().all(|p| p.count == count));
+        prop_assert!(pages[0].previous.is_none());
+        prop_assert!(pages[1..].iter().all(|p| p.previous.is_some()));
+
+        // By number: the same pages, and an empty one past the end whose way back is the list's end.
+        for (n, page) in (1..).zip(&pages) {
+            let numbered = reader.load(Start::Page(n));
+            prop_assert_eq!(&numbered.items, &page.items);
+            prop_assert_eq!(numbered.count, count);
+            prop_assert_eq!(numbered.next.is_some(), page.next.is_some());
+        }
+        let past = reader.load(Start::Page(u32::try_from(pages.len()).unwrap() + 1));
+        prop_assert!(past.items.is_empty() && past.next.is_none());
+        prop_assert_eq!(past.count, count);
+        let mut back = reader.walk(Start::Cursor(past.previous.unwrap()), |p| p.previous);
+        prop_assert!(back.iter().all(|p| p.next.is_some()));
+        back.reverse();
+        prop_assert_eq!(ids(&back), &expected[..]);
+
+        // Each page's way back leads to the page before it; the first page's from behind it, to the first.
+        for pair in pages.windows(2) {
+            let before = reader.load(Start::Cursor(pair[1].previous.unwrap()));
+            prop_assert_eq!(&before.items, &pair[0].items);
+            let again = reader.load(Start::Cursor(before.next.unwrap()));
+            prop_assert_eq!(&again.items, &pair[1].items);
+        }
+
+        // Flags and distances.
+        for card in pages.iter().flat_map(|p| &p.items) {
+            let flyer = &known.iter().find(|k| k.id == card.id).unwrap().flyer;
+            let signed_in = feed.viewer().is_some();
+            prop_assert_eq!(card.is_favorited, signed_in.then_some(flyer.is_favorite));
+            prop_assert_eq!(
+                card.creator.is_following,
+                signed_in.then(|| world.follows.contains(&flyer.creator))
+            );
+            prop_assert!(card.is_valid && card.images.len() == 1);
+            prop_assert_eq!(card.distance_km.is_some(), world.location.is_some());
+        }
+
+        // Rows go and come after the first page. What was there all along is seen exactly once; the cursor
+        // survives its row; the way back from an emptied page misses nothing.
+        let first = reader.load(Start::Page(1));
+        for &index in &world.deleted {
+            diesel::delete(flyers::table.find(known[index].id)).execute(reader.connection).unwrap();
+        }
+        let deleted: BTreeSet<_> = world.deleted.iter().map(|&i| known[i].id).collect();
+        known.retain(|k| !deleted.contains(&k.id));
+        known.extend(world.added.iter().map(|flyer| insert_flyer(reader.connection, flyer)));
+        let changed = world.expected(&known, feed);
+        if let Some(next) = first.next {
+            let rest = reader.walk(Start::Cursor(next), |p| p.next);
+            let rest_ids = ids(&rest);
+            // Everything of the changed list that lies behind the gap, which the first page's last row names.
+            let gap = first.items.last().unwrap().id;
+            let behind = expected_behind(world, &known, feed, gap, &first);
+            prop_assert_eq!(&rest_ids, &behind);
+            let last = rest.last().unwrap();
+            let mut all = reader.walk(Start::Cursor(last.previous.unwrap()), |p| p.previous);
+            all.reverse();
+            let mut there_and_back = ids(&all);
+            there_and_back.extend(last.items.iter().map(|card| card.id));
+            prop_assert_eq!(&there_and_back, &changed);
+            if let Some(first_again) = all.first() {
+                let onward = reader.walk(Start::Cursor(first_again.next.unwrap()), |p| p.next);
+                let mut everything = ids([first_again]);
+                everything.extend(ids(&onward));
+                prop_assert_eq!(&everything, &changed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The changed list behind the position of the row `gap`, which may be gone.
+fn expected_behind(
+    world: &World,
+    known: &[Known],
+    feed: Feed,
+    gap: i64,
+    first: &Page<FlyerCard>,
+) -> Vec<i64> {
+    let card = first.items.iter().find(|c| c.id == gap).unwrap();
+    let position = |age: i64, place: (f64, f64), id: i64| {
+        let place = Location { latitude: place.0, longitude: place.1 };
+        (age, world.location().map(|l| l.distance_mm(place)).unwrap_or_default(), -id)
+    };
+    let base: NaiveDateTime = "2026-06-01T11:00:00".parse().unwrap();
+    let at = position((base - card.created_at).num_seconds(), (card.latitude, card.longitude), gap);
+    world
+        .expected(known, feed)
+        .into_iter()
+        .filter(|id| {
+            let flyer = &known.iter().find(|k| k.id == *id).unwrap().flyer;
+            position(flyer.age, PLACES[flyer.place], *id) > at
+        })
+        .collect()
+}
+
+fn run(engine: Engine) {
+    let database = TestDatabase::new(engine);
+    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&world(), |world| database.database.with_writer(|c| Ok(check(c, &world))).unwrap())
+        .unwrap();
+}
+
+#[test]
+fn pages_equal_the_model_on_sqlite() {
+    run(Engine::Sqlite);
+}
+
+#[test]
+fn pages_equal_the_model_on_postgres() {
+    run(Engine::Postgres);
+}

@@ -15,7 +15,7 @@ pub struct Location {
 impl Location {
     /// Great-circle distance to `other` in whole millimetres, by the haversine formula.
     ///
-    /// Whole millimetres, so that both engines order alike: [`distance_expression`] computes the same.
+    /// Whole millimetres, so that both engines order alike: the SQL computes the same.
     #[must_use]
     pub fn distance_mm(self, other: Self) -> i64 {
         let half_lat = (other.latitude - self.latitude).to_radians() / 2.0;

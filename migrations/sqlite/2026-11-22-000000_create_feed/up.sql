@@ -32,8 +32,9 @@ CREATE TABLE flyers (
     created_at TIMESTAMP NOT NULL CHECK (length(created_at) = 19),
     CHECK (valid_from < valid_until)
 );
--- Main feed, in its order; the validity behind the keys answers from the index alone.
-CREATE INDEX flyers_feed ON flyers (created_at DESC, id DESC, valid_until, valid_from);
+-- Main feed and the look of the following feed, in their order; validity and creator behind the keys answer
+-- from the index alone.
+CREATE INDEX flyers_feed ON flyers (created_at DESC, id DESC, creator_id, valid_until, valid_from);
 -- Following feed: the newest flyers of one creator. Deleting a user.
 CREATE INDEX flyers_creator_feed ON flyers (creator_id, created_at DESC, id DESC, valid_until, valid_from);
 

@@ -10,38 +10,35 @@
 //! `(created_at, id)` to find the second in which the page ends, the *edge*; then take everything from the
 //! position's second to the edge, compute the distances of those only, sort and cut.
 //!
-//! The following feed merges the lists of the followed creators. The first n rows of a merge of sorted
-//! lists come from the n lists with the best heads; so it looks at the head of each list and then at n rows
-//! of n lists, however many flyers there are. SQLite does this by itself: its sorter for ORDER BY with LIMIT
-//! leaves a creator's list at the first row that does not make the page. PostgreSQL is told.
+//! The following feed is in [`following`].
 
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 
-use super::{CardColumns, Feed, FeedRequest};
+use super::{CardColumns, Feed, FeedRequest, following};
 use crate::db::Engine;
 use crate::geo;
 use crate::page::{COUNT_LIMIT, Direction, MAX_PAGE_SIZE, Position};
 use crate::sql::{Statement, Value};
 
 /// Valid now: judged by the clock in every query.
-const VALID: &str = "f.valid_from <= :now AND f.valid_until > :now";
+pub(super) const VALID: &str = "f.valid_from <= :now AND f.valid_until > :now";
 
 /// The words that turn a query round.
-struct Way {
+pub(super) struct Way {
     /// Order of `created_at` and `id`.
-    order: &'static str,
+    pub(super) order: &'static str,
     /// Order of `distance`, which is sorted the other way.
-    distance_order: &'static str,
+    pub(super) distance_order: &'static str,
     /// What a key is to the position it lies behind.
-    behind: &'static str,
+    pub(super) behind: &'static str,
     /// What a key is to a position that it lies before; a distance, which is sorted the other way, to one
     /// that it lies behind.
-    before: &'static str,
+    pub(super) before: &'static str,
     /// An id before all others of its second.
-    beyond: i64,
+    pub(super) beyond: i64,
     /// A position behind all rows.
-    end: Position,
+    pub(super) end: Position,
 }
 
 impl Way {
@@ -78,6 +75,7 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
         ("limit", Value::Int(request.page.limit().into())),
         ("offset", Value::Int(request.page.offset().into())),
         ("reach", Value::Int((request.page.offset() + request.page.limit()).into())),
+        ("end", Value::Time(way.end.at)),
     ];
     let keys = match request.location {
         None => format!(
@@ -91,7 +89,6 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
                 ("distance", Value::Int(position.distance)),
                 ("beyond", Value::Int(way.beyond)),
                 ("last", Value::Int((request.page.offset() + request.page.limit() - 1).into())),
-                ("end", Value::Time(way.end.at)),
             ]);
             by_distance(engine, request.feed, &way)
         }
@@ -118,14 +115,15 @@ pub(super) fn single(flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumn
 
 /// Fetches what a card shows of the flyers that `keys` names.
 ///
-/// CROSS JOIN holds SQLite to this order: keys, flyers and creators by their primary keys.
+/// CROSS JOIN holds SQLite to this order: keys, flyers and creators by their primary keys. The flags are no
+/// EXISTS: PostgreSQL would read all favorites and follows of the viewer into a hash for it.
 fn cards(keys: &str, order: &str, binds: &[(&str, Value)]) -> Statement<CardColumns> {
     Statement::new(
         format!(
             "SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, \
              f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, \
-             EXISTS (SELECT 1 FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), \
-             EXISTS (SELECT 1 FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), \
+             coalesce((SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), FALSE), \
+             coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), \
              k.distance \
              FROM {keys} CROSS JOIN flyers f CROSS JOIN users u \
              WHERE f.id = k.id AND u.id = f.creator_id ORDER BY {order}"
@@ -149,44 +147,28 @@ fn walk(engine: Engine, feed: Feed, way: &Way, id: &str, limit: &str) -> String 
              AND (v.flyer_created_at, v.flyer_id) {behind} (:at, {id}) AND {VALID} \
              ORDER BY v.flyer_created_at {order}, v.flyer_id {order} LIMIT {limit}"
         ),
-        Feed::Following(_) => {
-            let list = format!(
-                "f.creator_id = w.followed_id AND (f.created_at, f.id) {behind} (:at, {id}) AND {VALID}"
-            );
-            match engine {
-                Engine::Sqlite => format!(
-                    "SELECT f.id, f.created_at FROM follows w CROSS JOIN flyers f \
-                     WHERE w.follower_id = :viewer AND {list} \
-                     ORDER BY f.created_at {order}, f.id {order} LIMIT {limit}"
-                ),
-                Engine::Postgres => format!(
-                    "SELECT f.id, f.created_at FROM (\
-                     SELECT w.followed_id FROM follows w CROSS JOIN LATERAL (\
-                     SELECT f.created_at, f.id FROM flyers f WHERE {list} \
-                     ORDER BY f.created_at {order}, f.id {order} LIMIT 1) f \
-                     WHERE w.follower_id = :viewer \
-                     ORDER BY f.created_at {order}, f.id {order} LIMIT :reach) w \
-                     CROSS JOIN LATERAL (\
-                     SELECT f.created_at, f.id FROM flyers f WHERE {list} \
-                     ORDER BY f.created_at {order}, f.id {order} LIMIT :reach) f \
-                     ORDER BY f.created_at {order}, f.id {order} LIMIT {limit}"
-                ),
-            }
-        }
+        Feed::Following(_) => following::walk(engine, way, id, limit),
     }
 }
 
 /// The keys in the order of a feed with a location: see the module's text.
 fn by_distance(engine: Engine, feed: Feed, way: &Way) -> String {
     let Way { order, distance_order, behind, before, .. } = way;
-    // Rows of the position's own second come on top of these: the edge is never too near.
-    let edge = walk(engine, feed, way, ":beyond", "1 OFFSET :last");
-    let (from, at) = source(feed);
     let distance = geo::distance_expression(engine);
+    let rows = match feed {
+        Feed::Following(_) => following::down_to_the_edge(engine, way, distance),
+        Feed::All(_) | Feed::Favorites(_) => {
+            // Rows of the position's own second come on top of these: the edge is never too near.
+            let edge = walk(engine, feed, way, ":beyond", "1 OFFSET :last");
+            let (from, at) = source(feed);
+            format!(
+                "SELECT f.id, f.created_at, {distance} AS distance FROM {from} {at} {behind}= :at \
+                 AND {at} {before}= coalesce((SELECT created_at FROM ({edge}) e), :end) AND {VALID}"
+            )
+        }
+    };
     format!(
-        "SELECT id, created_at, distance FROM (\
-         SELECT f.id, f.created_at, {distance} AS distance FROM {from} \
-         {at} {behind}= :at AND {at} {before}= coalesce((SELECT created_at FROM ({edge}) e), :end) AND {VALID}) f \
+        "SELECT id, created_at, distance FROM ({rows}) f \
          WHERE created_at <> :at OR distance {before} :distance OR (distance = :distance AND id {behind} :id) \
          ORDER BY created_at {order}, distance {distance_order}, id {order} LIMIT :limit OFFSET :offset"
     )

@@ -1,9 +1,10 @@
 //! The three feeds: all flyers, a user's favorites, and those of the creators whom a user follows.
 //!
 //! A page is one SELECT for the cards with creator and flags, and one for their images. What the page
-//! costs does not depend on how deep it lies: [`keys`] finds the page's flyers over narrow indexes, and
+//! costs does not depend on how deep it lies: the module `keys` finds the page's flyers over narrow indexes, and
 //! only those are fetched.
 
+mod following;
 mod keys;
 
 use chrono::NaiveDateTime;

@@ -1,4 +1,4 @@
-//! Draws from skewed distributions, in integers: the same on every machine.
+//! Draws from skewed distributions, by arithmetic that is the same on every machine.
 
 use std::collections::BTreeSet;
 
@@ -74,7 +74,7 @@ pub(super) fn distinct(
     found
 }
 
-/// Ranks, of which the `n`-th has a weight of 1 / (`n` + `flatness`).
+/// Ranks from 0, each with a weight of 1 / (rank + flatness).
 #[derive(Debug)]
 pub(super) struct Zipf {
     /// The sum of the weights up to and with each rank.
@@ -91,7 +91,7 @@ impl Zipf {
         Self { cumulative: (0..ranks).scan(0, add).collect() }
     }
 
-    /// A rank, from 0.
+    /// A rank.
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
         let ticket = rng.random_range(0..self.sum());
         self.cumulative.partition_point(|&end| end <= ticket)

@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer};
+use diesel::sql_types::BigInt;
 use diesel::{QueryResult, copy_from, insert_into, sql_query};
 
 use super::rows::{FavoriteRow, FlyerRow, FollowRow, ImageRow, UserRow};
@@ -50,13 +50,6 @@ fn each<R>(rows: Vec<R>, mut insert: impl FnMut(R) -> QueryResult<usize>) -> Que
     rows.into_iter().try_fold(0, |count, row| Ok(count + insert(row)?))
 }
 
-/// A table that gives ids.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Table {
-    Users,
-    Flyers,
-}
-
 #[derive(QueryableByName)]
 struct LastId {
     #[diesel(sql_type = BigInt)]
@@ -67,11 +60,7 @@ struct LastId {
 ///
 /// On PostgreSQL the sequence goes on behind them; it stays there if the transaction fails. SQLite's
 /// AUTOINCREMENT follows the rows by itself.
-pub(super) fn reserve(connection: &mut Db, table: Table, rows: u32) -> Result<i64> {
-    let table = match table {
-        Table::Users => "users",
-        Table::Flyers => "flyers",
-    };
+pub(super) fn reserve(connection: &mut Db, table: &'static str, rows: u32) -> Result<i64> {
     let rows = i64::from(rows);
     let last: LastId = match connection {
         Db::Sqlite(c) => sql_query(format!(
@@ -100,24 +89,6 @@ pub(super) fn lock(connection: &mut Db) -> Result<()> {
             "LOCK TABLE users, flyers, flyer_images, favorites, follows IN SHARE ROW EXCLUSIVE MODE",
         )?),
     }
-}
-
-#[derive(QueryableByName)]
-struct CacheSize {
-    #[diesel(sql_type = Integer)]
-    cache_size: i32,
-}
-
-/// Runs `work` with up to 512 MB of page cache on SQLite: what does not fit is written more than once.
-pub(super) fn with_large_cache<T>(connection: &mut Db, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-    let Db::Sqlite(c) = connection else { return work(connection) };
-    let before: CacheSize = sql_query("PRAGMA cache_size").get_result(c)?;
-    c.batch_execute("PRAGMA cache_size = -262144")?;
-    let result = work(connection);
-    let restored = connection.batch_execute(&format!("PRAGMA cache_size = {}", before.cache_size));
-    let value = result?;
-    restored?;
-    Ok(value)
 }
 
 /// Leaves the database as it would be after some time of use, now that all is committed.

@@ -31,7 +31,6 @@ use crate::password;
 
 pub use plan::Plan;
 
-use load::Table;
 use world::World;
 
 /// The password of every demo account.
@@ -111,7 +110,8 @@ pub struct Added {
 /// their rows are never touched. Nobody else writes meanwhile: on SQLite the transaction has the only write
 /// lock, on PostgreSQL it locks the tables against writers.
 ///
-/// A million flyers take one to two minutes, and some 150 MB of memory beside SQLite's page cache.
+/// A million flyers take about a minute and less than 100 MB of memory; on SQLite the disk has to hold them
+/// twice until they have left the write-ahead log.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a plan out of its bounds, or naming `force` where it would have to be set.
@@ -125,24 +125,22 @@ pub fn seed(
     plan.check()?;
     let password_hash = password::hash(PASSWORD)?;
     database.with_writer(|connection| {
-        let outcome = load::with_large_cache(connection, |connection| {
-            connection.write(|connection| {
-                load::lock(connection)?;
-                if people::demo_account_exists(connection)? {
-                    return Ok(Outcome::AlreadyThere);
-                }
-                let others = people::other_account_exists(connection)?;
-                if others && !force {
-                    return Err(Error::invalid(
-                        "force",
-                        "must be set to add demo data beside the accounts that the database holds",
-                    ));
-                }
-                let first_user = load::reserve(connection, Table::Users, plan.users)?;
-                let first_flyer = load::reserve(connection, Table::Flyers, plan.flyers)?;
-                let world = World::draw(*plan, now, first_user, first_flyer);
-                add(connection, &world, &password_hash, others, progress).map(Outcome::Added)
-            })
+        let outcome = connection.write(|connection| {
+            load::lock(connection)?;
+            if people::demo_account_exists(connection)? {
+                return Ok(Outcome::AlreadyThere);
+            }
+            let others = people::other_account_exists(connection)?;
+            if others && !force {
+                return Err(Error::invalid(
+                    "force",
+                    "must be set to add demo data beside the accounts that the database holds",
+                ));
+            }
+            let first_user = load::reserve(connection, "users", plan.users)?;
+            let first_flyer = load::reserve(connection, "flyers", plan.flyers)?;
+            let world = World::draw(*plan, now, first_user, first_flyer);
+            add(connection, &world, &password_hash, others, progress).map(Outcome::Added)
         })?;
         if matches!(outcome, Outcome::Added(_)) {
             load::tidy_up(connection);

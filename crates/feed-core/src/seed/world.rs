@@ -3,11 +3,12 @@
 use chrono::{NaiveDateTime, NaiveTime, TimeDelta};
 use rand::RngExt;
 use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::dice::{Subject, Zipf, stream};
 use super::{PERSONAS, Plan};
 
-/// A year in seconds: flyers are published from second 0 on and before this one, the start of today.
+/// The second at which today starts: flyers are published from second 0 on, a year before, until then.
 pub(super) const TODAY: u32 = 365 * DAY;
 
 /// A day in seconds.
@@ -97,12 +98,7 @@ impl World {
     }
 
     /// A random microsecond after `second` and before today; of `draws` the earliest.
-    pub(super) fn moment_after(
-        &self,
-        second: u32,
-        rng: &mut rand_chacha::ChaCha8Rng,
-        draws: u32,
-    ) -> NaiveDateTime {
+    pub(super) fn moment_after(&self, second: u32, rng: &mut ChaCha8Rng, draws: u32) -> NaiveDateTime {
         let span = i64::from(TODAY - second) * 1_000_000;
         let earliest = (0..draws).map(|_| rng.random_range(1..span)).min().unwrap_or(1);
         self.second(second.into()) + TimeDelta::microseconds(earliest)

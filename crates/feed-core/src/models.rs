@@ -1,4 +1,6 @@
 //! The rows of the tables.
+//!
+//! Each has a value for every column (`treat_none_as_default_value = false`): COPY knows no defaults.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -9,7 +11,7 @@ use crate::schema::{favorites, flyer_images, flyers, follows, users};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Identifiable, Insertable)]
-#[diesel(table_name = users)]
+#[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct User {
     /// Never given twice, not even after a deletion.
     pub id: i64,
@@ -29,7 +31,7 @@ pub struct User {
 
 /// A digital flyer.
 #[derive(Debug, Clone, PartialEq, Queryable, Identifiable, Insertable)]
-#[diesel(table_name = flyers)]
+#[diesel(table_name = flyers, treat_none_as_default_value = false)]
 pub struct Flyer {
     /// Ascending with the order of publication.
     pub id: i64,
@@ -58,7 +60,7 @@ pub struct Flyer {
 
 /// An image of a flyer.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Identifiable, Associations, Insertable, Selectable)]
-#[diesel(table_name = flyer_images, primary_key(flyer_id, position), belongs_to(CardRow, foreign_key = flyer_id))]
+#[diesel(table_name = flyer_images, primary_key(flyer_id, position), belongs_to(CardRow, foreign_key = flyer_id), treat_none_as_default_value = false)]
 pub struct FlyerImage {
     /// Its flyer.
     pub flyer_id: i64,
@@ -70,7 +72,7 @@ pub struct FlyerImage {
 
 /// A user's favorite.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
-#[diesel(table_name = favorites)]
+#[diesel(table_name = favorites, treat_none_as_default_value = false)]
 pub struct Favorite {
     /// Whose it is.
     pub user_id: i64,
@@ -86,7 +88,7 @@ pub struct Favorite {
 
 /// A user who follows a creator.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
-#[diesel(table_name = follows)]
+#[diesel(table_name = follows, treat_none_as_default_value = false)]
 pub struct Follow {
     /// Who follows.
     pub follower_id: i64,

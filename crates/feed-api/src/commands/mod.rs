@@ -3,6 +3,8 @@
 mod demo;
 mod progress;
 
+use std::io::IsTerminal;
+
 use clap::{Args, Parser, Subcommand};
 use feed_core::clock::Clock;
 use feed_core::{seed, users};
@@ -100,8 +102,12 @@ pub fn run(cli: Cli) -> Result<(), StartError> {
 /// Logs to stderr; `FEED_LOG` chooses what (`debug`, `feed_core=debug`, …).
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FEED_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
 }
 
 fn serve(config: &ServeConfig) -> Result<(), StartError> {

@@ -6,9 +6,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::dice::{Subject, stream};
 use super::places::{self, Town};
-use super::rows::{FlyerRow, ImageRow};
 use super::text::{self, Text};
 use super::world::{DAY, TODAY, World};
+use crate::models::{Flyer, FlyerImage};
 
 /// Makes the flyers one after the other.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl<'a> Flyers<'a> {
         Self { world, homes, rng }
     }
 
-    pub(super) fn next(&mut self, flyer: u32) -> (FlyerRow, Vec<ImageRow>) {
+    pub(super) fn next(&mut self, flyer: u32) -> (Flyer, Vec<FlyerImage>) {
         let Self { world, homes, rng } = self;
         let publication = world.publications[flyer as usize];
         let home = homes[publication.creator as usize];
@@ -36,13 +36,13 @@ impl<'a> Flyers<'a> {
         let (valid_from, valid_until) = validity(world, rng, publication.second);
         let number = flyer + 1;
         let id = world.flyer_id(flyer);
-        let images = (1..=image_count(rng)).map(|position| ImageRow {
+        let images = (1..=image_count(rng)).map(|position| FlyerImage {
             flyer_id: id,
             position,
             url: format!("https://images.demo.pockitflyer.test/flyers/{number}/{position}.jpg"),
         });
         let images = images.collect();
-        let flyer = FlyerRow {
+        let flyer = Flyer {
             id,
             creator_id: world.user_id(publication.creator),
             title,
@@ -50,7 +50,7 @@ impl<'a> Flyers<'a> {
             location_address: places::address(rng, town),
             latitude: location.latitude,
             longitude: location.longitude,
-            categories,
+            categories: categories.into(),
             valid_from,
             valid_until,
             created_at: world.second(publication.second.into()),

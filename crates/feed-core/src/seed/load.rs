@@ -5,40 +5,40 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::{QueryResult, copy_from, insert_into, sql_query};
 
-use super::rows::{FavoriteRow, FlyerRow, FollowRow, ImageRow, UserRow};
 use crate::db::Db;
 use crate::error::Result;
+use crate::models::{Favorite, Flyer, FlyerImage, Follow, User};
 use crate::schema::{favorites, flyer_images, flyers, follows, users};
 
-pub(super) fn users(connection: &mut Db, rows: Vec<UserRow<'_>>) -> QueryResult<usize> {
+pub(super) fn users(connection: &mut Db, rows: Vec<User>) -> QueryResult<usize> {
     match connection {
         Db::Sqlite(c) => each(rows, |row| insert_into(users::table).values(row).execute(c)),
         Db::Postgres(c) => copy_from(users::table).from_insertable(rows).execute(c),
     }
 }
 
-pub(super) fn flyers(connection: &mut Db, rows: Vec<FlyerRow>) -> QueryResult<usize> {
+pub(super) fn flyers(connection: &mut Db, rows: Vec<Flyer>) -> QueryResult<usize> {
     match connection {
         Db::Sqlite(c) => each(rows, |row| insert_into(flyers::table).values(row).execute(c)),
         Db::Postgres(c) => copy_from(flyers::table).from_insertable(rows).execute(c),
     }
 }
 
-pub(super) fn images(connection: &mut Db, rows: Vec<ImageRow>) -> QueryResult<usize> {
+pub(super) fn images(connection: &mut Db, rows: Vec<FlyerImage>) -> QueryResult<usize> {
     match connection {
         Db::Sqlite(c) => each(rows, |row| insert_into(flyer_images::table).values(row).execute(c)),
         Db::Postgres(c) => copy_from(flyer_images::table).from_insertable(rows).execute(c),
     }
 }
 
-pub(super) fn follows(connection: &mut Db, rows: Vec<FollowRow>) -> QueryResult<usize> {
+pub(super) fn follows(connection: &mut Db, rows: Vec<Follow>) -> QueryResult<usize> {
     match connection {
         Db::Sqlite(c) => each(rows, |row| insert_into(follows::table).values(row).execute(c)),
         Db::Postgres(c) => copy_from(follows::table).from_insertable(rows).execute(c),
     }
 }
 
-pub(super) fn favorites(connection: &mut Db, rows: Vec<FavoriteRow>) -> QueryResult<usize> {
+pub(super) fn favorites(connection: &mut Db, rows: Vec<Favorite>) -> QueryResult<usize> {
     match connection {
         Db::Sqlite(c) => each(rows, |row| insert_into(favorites::table).values(row).execute(c)),
         Db::Postgres(c) => copy_from(favorites::table).from_insertable(rows).execute(c),

@@ -16,7 +16,6 @@ mod phrases;
 mod places;
 mod plan;
 mod relations;
-mod rows;
 mod text;
 mod world;
 

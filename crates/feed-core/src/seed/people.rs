@@ -6,11 +6,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::dice::{Subject, pick_skewed, stream};
-use super::rows::UserRow;
 use super::world::{DAY, NEW, TODAY, World};
 use super::{DOMAIN, PERSONAS};
 use crate::db::Db;
 use crate::error::Result;
+use crate::models::User;
 use crate::schema::users;
 
 /// Makes the accounts one after the other.
@@ -26,7 +26,7 @@ impl<'a> Accounts<'a> {
         Self { world, password_hash, rng: stream(world.plan.seed, Subject::Accounts) }
     }
 
-    pub(super) fn next(&mut self, user: u32) -> UserRow<'a> {
+    pub(super) fn next(&mut self, user: u32) -> User {
         let rng = &mut self.rng;
         let number = user + 1;
         let name = format!("{}.{}.{number}", pick_skewed(rng, &FIRST_NAMES), pick_skewed(rng, &SURNAMES));
@@ -36,12 +36,12 @@ impl<'a> Accounts<'a> {
         };
         let email = format!("{username}@{DOMAIN}");
         let picture = rng.random_ratio(1, 3);
-        UserRow {
+        User {
             id: self.world.user_id(user),
             email_key: email.clone(),
             email,
             username,
-            password_hash: self.password_hash,
+            password_hash: self.password_hash.to_owned(),
             profile_picture_url: picture
                 .then(|| format!("https://images.demo.pockitflyer.test/users/{number}.jpg")),
             created_at: self.registered(user),
@@ -72,7 +72,7 @@ pub(super) fn other_account_exists(connection: &mut Db) -> Result<bool> {
 }
 
 /// Puts something behind the usernames that other accounts have taken: one probe of the index a name.
-pub(super) fn make_usernames_free(connection: &mut Db, accounts: &mut [UserRow<'_>]) -> Result<()> {
+pub(super) fn make_usernames_free(connection: &mut Db, accounts: &mut [User]) -> Result<()> {
     for account in accounts {
         let wanted = account.username.clone();
         let mut number = 1;

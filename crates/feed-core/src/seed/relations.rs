@@ -4,8 +4,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::dice::{Subject, Zipf, distinct, skewed_count, stream};
-use super::rows::{FavoriteRow, FollowRow};
 use super::world::{ACTIVE, NEW, POWER, World};
+use crate::models::{Favorite, Follow};
 
 /// How many favorites a user has at most.
 const FAVORITES_MAX: u32 = 1_000;
@@ -26,7 +26,7 @@ impl<'a> Follows<'a> {
     }
 
     /// In the order of the followed ids.
-    pub(super) fn of(&mut self, user: u32) -> Vec<FollowRow> {
+    pub(super) fn of(&mut self, user: u32) -> Vec<Follow> {
         let Self { world, popularity, rng } = self;
         let wanted = match user {
             NEW => 0,
@@ -39,7 +39,7 @@ impl<'a> Follows<'a> {
         let mut followed = distinct(rng, wanted, draw, world.creators.iter().copied());
         // Nobody follows themselves. Personas with a fixed number publish nothing and do not come up.
         followed.remove(&user);
-        let follow = |followed| FollowRow {
+        let follow = |followed| Follow {
             follower_id: world.user_id(user),
             followed_id: world.user_id(followed),
             // Accounts that publish or follow are older than any flyer.
@@ -62,7 +62,7 @@ impl<'a> Favorites<'a> {
     }
 
     /// In the order of the flyers' ids.
-    pub(super) fn of(&mut self, user: u32) -> Vec<FavoriteRow> {
+    pub(super) fn of(&mut self, user: u32) -> Vec<Favorite> {
         let Self { world, rng } = self;
         let wanted = match user {
             NEW => 0,
@@ -76,7 +76,7 @@ impl<'a> Favorites<'a> {
         let flyers = distinct(rng, wanted, |rng| favored(rng, all), newest_first);
         let favorite = |flyer: u32| {
             let second = world.publications[flyer as usize].second;
-            FavoriteRow {
+            Favorite {
                 user_id: world.user_id(user),
                 flyer_id: world.flyer_id(flyer),
                 created_at: world.moment_after(second, rng, 3),

@@ -31,6 +31,7 @@ impl std::fmt::Debug for Tokens {
 struct Claims {
     #[serde(serialize_with = "as_text", deserialize_with = "text_or_number")]
     sub: i64,
+    #[serde(default)]
     iat: i64,
     exp: i64,
 }

@@ -1,6 +1,7 @@
 //! What input must look like: the rules that types declare at their fields.
 //!
-//! Lengths count Unicode scalar values after trimming, which [`Trimmed`] does while it is read.
+//! Lengths count Unicode scalar values after trimming. What is stored trimmed is read as [`Trimmed`];
+//! a password is not.
 
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "rules have the signature that garde calls")]
 
@@ -28,7 +29,7 @@ impl AsRef<str> for Trimmed {
 /// Text of `min` to `max` characters.
 pub(crate) fn characters<T: AsRef<str>>(min: usize, max: usize) -> impl Fn(&T, &()) -> garde::Result {
     move |text, ()| {
-        let count = text.as_ref().chars().count();
+        let count = text.as_ref().trim().chars().count();
         check((min..=max).contains(&count), || match min {
             0 => format!("must have at most {max} characters"),
             _ => format!("must have {min} to {max} characters"),

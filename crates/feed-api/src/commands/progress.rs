@@ -15,9 +15,11 @@ fn bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
     let style = ProgressStyle::with_template("{msg:12} [{bar:40}] {human_pos}/{human_len} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
     let result = work(&mut |progress| {
+        bar.update(|state| {
+            state.set_len(progress.total);
+            state.set_pos(progress.done);
+        });
         bar.set_message(progress.stage);
-        bar.set_length(progress.total);
-        bar.set_position(progress.done);
     });
     bar.finish_and_clear();
     result

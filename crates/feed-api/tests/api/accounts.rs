@@ -33,6 +33,7 @@ fn registering_with_bad_input_names_the_field() {
         register("no address", "correct horse", "a").expect_invalid("email");
         register("", "correct horse", "a").expect_invalid("email");
         register("a@example.org", "short", "a").expect_invalid("password");
+        register("a@example.org", " 1234567 ", "a").expect_invalid("password");
         register("a@example.org", &"x".repeat(129), "a").expect_invalid("password");
         register("a@example.org", "correct horse", "   ").expect_invalid("username");
         register("a@example.org", "correct horse", &long).expect_invalid("username");

@@ -50,10 +50,19 @@ impl Db {
     /// # Errors
     /// What `work` returns, or the database's refusal to begin or commit.
     pub fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.begin()?;
+        self.commit_after(work)
+    }
+
+    pub(super) fn begin(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,
             Self::Postgres(c) => AnsiTransactionManager::begin_transaction(c)?,
         }
+        Ok(())
+    }
+
+    pub(super) fn commit_after<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         match work(self) {
             Ok(value) => {
                 <Self as Connection>::TransactionManager::commit_transaction(self)?;

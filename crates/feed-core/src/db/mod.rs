@@ -235,12 +235,8 @@ impl Database {
         let mut lent = self.readers.get().map_err(|e| Error::Unavailable(Box::new(e)))?;
         match work(&mut lent) {
             Err(Error::Unavailable(_)) if self.engine() == Engine::Postgres => {
-                let manager = Manager { url: self.url.clone(), access: Access::Read };
-                let mut fresh = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
-                let answer = work(&mut fresh);
-                // The dead one would be lent again and again: the fresh one takes its place.
-                *lent = fresh;
-                answer
+                self.replace(&mut lent)?;
+                work(&mut lent)
             }
             answer => answer,
         }
@@ -248,10 +244,29 @@ impl Database {
 
     /// Lends a connection to `work` in one transaction: see [`Db::write`].
     ///
+    /// A transaction that cannot begin because the server closed the connection begins on a fresh one. Work
+    /// that had begun is not repeated: it may have been kept.
+    ///
     /// # Errors
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        self.with_writer(|connection| connection.write(work))
+        self.with_writer(|connection| {
+            match connection.begin() {
+                Err(Error::Unavailable(_)) if self.engine() == Engine::Postgres => {
+                    self.replace(connection)?;
+                    connection.begin()?;
+                }
+                begun => begun?,
+            }
+            connection.commit_after(work)
+        })
+    }
+
+    /// Puts a fresh connection in the place of a dead one, which would be lent again and again.
+    fn replace(&self, dead: &mut Db) -> Result<()> {
+        let manager = Manager { url: self.url.clone(), access: Access::Write };
+        *dead = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
+        Ok(())
     }
 
     /// Lends a connection that may write, outside a transaction: for migrations and loads.

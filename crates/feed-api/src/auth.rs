@@ -7,8 +7,9 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use chrono::NaiveDateTime;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
+use crate::extract::positive;
 use crate::problem::ApiError;
 use crate::state::State;
 
@@ -27,32 +28,30 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// What a token says.
+#[derive(Debug, Serialize)]
 struct Claims {
-    #[serde(serialize_with = "as_text", deserialize_with = "text_or_number")]
-    sub: i64,
-    #[serde(default)]
+    /// The user's id; RFC 7519 wants a string.
+    sub: String,
     iat: i64,
     exp: i64,
 }
 
-/// RFC 7519 wants a string.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn as_text<S: serde::Serializer>(sub: &i64, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(sub)
+/// What a token must say to be believed, whoever made it with the secret: times are RFC 7519's
+/// `NumericDate`s, which may have a fraction.
+#[derive(Debug, Deserialize)]
+struct Believed {
+    sub: Subject,
+    exp: f64,
+    nbf: Option<f64>,
 }
 
-fn text_or_number<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Sub {
-        Text(String),
-        Number(i64),
-    }
-    match Sub::deserialize(from)? {
-        Sub::Number(id) => Ok(id),
-        Sub::Text(text) => text.parse().map_err(serde::de::Error::custom),
-    }
+/// A user's id, as a string or as a number.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Subject {
+    Text(String),
+    Number(i64),
 }
 
 impl Tokens {
@@ -60,8 +59,9 @@ impl Tokens {
     #[must_use]
     pub fn new(secret: &[u8], ttl: u32) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        // Expiry is judged by the service's clock, in `verify`.
+        // Expiry is judged by the service's clock, in `verify`. Nobody else takes these tokens.
         validation.validate_exp = false;
+        validation.validate_aud = false;
         Self {
             encoding: EncodingKey::from_secret(secret),
             decoding: DecodingKey::from_secret(secret),
@@ -82,15 +82,22 @@ impl Tokens {
     /// [`feed_core::Error::Internal`] when it cannot be signed.
     pub fn issue(&self, user: i64, now: NaiveDateTime) -> feed_core::Result<String> {
         let iat = now.and_utc().timestamp();
-        let claims = Claims { sub: user, iat, exp: iat + i64::from(self.ttl) };
+        let claims = Claims { sub: user.to_string(), iat, exp: iat + i64::from(self.ttl) };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
             .map_err(|e| feed_core::Error::Internal(Box::new(e)))
     }
 
     /// The user of a token that is valid at `now`.
     fn verify(&self, token: &str, now: NaiveDateTime) -> Option<i64> {
-        let data = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation).ok()?;
-        (now.and_utc().timestamp() < data.claims.exp).then_some(data.claims.sub)
+        let Believed { sub, exp, nbf } =
+            jsonwebtoken::decode(token, &self.decoding, &self.validation).ok()?.claims;
+        #[expect(clippy::cast_precision_loss, reason = "seconds of this epoch are exact in a float")]
+        let now = now.and_utc().timestamp() as f64;
+        let user = match sub {
+            Subject::Text(text) => positive(&text)?,
+            Subject::Number(id) => id,
+        };
+        (nbf.is_none_or(|from| from <= now) && now < exp).then_some(user)
     }
 }
 

@@ -19,7 +19,7 @@ pub struct DatabaseConfig {
     )]
     pub database_url: String,
 
-    /// Connections at most (embedded: readers, beside the one writer).
+    /// Connections at most (embedded: readers beside the one writer, each with a cache of up to 64 MB).
     #[arg(long, env = "FEED_DATABASE_CONNECTIONS", value_name = "N", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
@@ -52,6 +52,26 @@ pub struct ServeConfig {
     /// Threads that serve HTTP; without it, one a core.
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+}
+
+impl ServeConfig {
+    /// What links start with, without the slash at its end; none where it is not set, or empty.
+    ///
+    /// # Errors
+    /// When it is no absolute http or https URL.
+    pub fn public_url(&self) -> Result<Option<String>, StartError> {
+        let Some(text) = self.public_url.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let url =
+            url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+        match url {
+            Some(url) if url.query().is_none() && url.fragment().is_none() => {
+                Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
+            }
+            _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
+        }
+    }
 }
 
 /// How tokens are signed and how long they live.

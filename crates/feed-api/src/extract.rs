@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use crate::problem::ApiError;
 
-/// Bodies are at most so many bytes: the longest flyer, escaped, with room to spare.
-pub const BODY_LIMIT: usize = 64 * 1024;
+/// Bodies are at most so many bytes: the longest flyer has 94 kB where every character is escaped.
+pub const BODY_LIMIT: usize = 128 * 1024;
 
 /// A JSON body that keeps the rules of its type.
 #[derive(Debug)]
@@ -54,9 +54,7 @@ fn is_json(request: &HttpRequest) -> bool {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // By way of a tree, in which U+0000 can be found wherever it is: PostgreSQL stores none.
-    let tree: Value = serde_json::from_slice(bytes).map_err(|e| {
-        ApiError::Body(format!("the body is not JSON: line {}, column {}", e.line(), e.column()))
-    })?;
+    let tree: Value = serde_json::from_slice(bytes).map_err(|e| ApiError::Body(unreadable(&e)))?;
     if !tree.is_object() {
         return Err(ApiError::Body("the body must be a JSON object".to_owned()));
     }
@@ -75,6 +73,16 @@ fn holds_nul(tree: &Value) -> bool {
     }
 }
 
+/// Where the body stops being JSON, or JSON that a machine can hold.
+fn unreadable(error: &serde_json::Error) -> String {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    match error.classify() {
+        serde_json::error::Category::Eof if error.column() == 0 => "the body is empty".to_owned(),
+        serde_json::error::Category::Eof => format!("the body ends too early, at {place}"),
+        _ => format!("the body cannot be read as JSON at {place}"),
+    }
+}
+
 /// Names the field that does not parse; serde names a missing one only in its message.
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let message = error.inner().to_string();
@@ -85,8 +93,21 @@ fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         Some(field) if path.is_empty() => Error::invalid(field, "is missing"),
         Some(field) => Error::invalid(format!("{path}.{field}"), "is missing"),
-        None => Error::invalid(path, message),
+        None => Error::invalid(path, expectation(&message)),
     }
+}
+
+/// What was expected, for people: serde's words repeat the input and name Rust's types.
+fn expectation(message: &str) -> String {
+    let expected = match message.split_once(", expected ") {
+        None => return message.to_owned(),
+        Some((_, "i64")) => "a 64-bit integer",
+        Some((_, "f64")) => "a number",
+        Some((_, "a sequence")) => "a list",
+        Some((_, rest)) if rest.starts_with("struct ") => "an object",
+        Some((_, rest)) => &rest.replace('`', ""),
+    };
+    format!("must be {expected}")
 }
 
 /// The positive 64-bit integer at the end of a path.
@@ -106,7 +127,7 @@ impl FromRequest for PathId {
 const POSITIVE: &str = "must be a positive integer";
 
 /// Digits only: no sign, no space, no other script's digits.
-fn positive(text: &str) -> Option<i64> {
+pub(crate) fn positive(text: &str) -> Option<i64> {
     let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|id| is_digits && *id > 0)
 }

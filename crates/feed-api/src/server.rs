@@ -1,12 +1,14 @@
 //! The server: built and run apart, so that a test knows its address before it serves.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::page::CursorKey;
+use tokio::sync::Semaphore;
 
 use crate::auth::Tokens;
 use crate::config::{ServeConfig, StartError};
@@ -46,7 +48,8 @@ impl Server {
             tokens: Tokens::new(secret, config.tokens.token_ttl),
             cursors: CursorKey::derive(secret),
             clock,
-            public_url: config.public_url.as_deref().map(public_url).transpose()?,
+            hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
+            public_url: config.public_url()?,
         };
         Ok(Self { listener, state, workers: config.workers.map(usize::from) })
     }
@@ -80,16 +83,5 @@ impl Server {
         }
         let failed = || StartError::io("the server failed");
         server.listen(self.listener).map_err(failed())?.run().await.map_err(failed())
-    }
-}
-
-/// An absolute http or https URL, without the slash at its end.
-fn public_url(text: &str) -> Result<String, StartError> {
-    let url = url::Url::parse(text).ok().filter(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
-    match url {
-        Some(url) if url.query().is_none() && url.fragment().is_none() => {
-            Ok(url.as_str().trim_end_matches('/').to_owned())
-        }
-        _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
     }
 }

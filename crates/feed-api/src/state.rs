@@ -1,9 +1,12 @@
 //! What every request shares.
 
+use std::sync::Arc;
+
 use actix_web::web;
 use feed_core::clock::Clock;
 use feed_core::db::{Database, Db};
 use feed_core::page::CursorKey;
+use tokio::sync::Semaphore;
 
 use crate::auth::Tokens;
 use crate::problem::ApiError;
@@ -19,6 +22,8 @@ pub struct State {
     pub cursors: CursorKey,
     /// Judges validity.
     pub clock: Clock,
+    /// Lets so many passwords be hashed at once; see [`State::hash`].
+    pub hashing: Arc<Semaphore>,
     /// What links start with, without a slash at the end; none takes the request's Host.
     pub public_url: Option<String>,
 }
@@ -46,11 +51,21 @@ impl State {
         self.block(move |database| database.write(work)).await
     }
 
-    /// Runs `work` on a thread that may block: for what hashes passwords.
+    /// Runs `work` that hashes a password: as many at once as there are cores, so that a storm of sign-ins
+    /// takes neither the memory (19 MiB each) nor the threads that the feeds need.
     ///
     /// # Errors
     /// What `work` returns.
-    pub async fn block<T: Send + 'static>(
+    pub async fn hash<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let permit = self.hashing.acquire().await;
+        let _permit = permit.map_err(|e| feed_core::Error::Internal(Box::new(e)))?;
+        self.block(work).await
+    }
+
+    async fn block<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {

@@ -10,7 +10,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct FieldError {
     /// The field's name as the caller wrote it, with its path: `images[0].url`.
     pub field: String,
-    /// What the rule asks, as a sentence for people.
+    /// What the rule asks: with the field before it, a sentence for people.
     pub message: String,
 }
 
@@ -64,7 +64,7 @@ impl Error {
 }
 
 fn summary(errors: &[FieldError]) -> String {
-    let lines: Vec<_> = errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
+    let lines: Vec<_> = errors.iter().map(|e| format!("{} {}", e.field, e.message)).collect();
     lines.join("; ")
 }
 
@@ -73,9 +73,12 @@ impl From<Diesel> for Error {
         // SQLite tells of a lock that did not come free only by its text.
         let busy = matches!(&error, Diesel::DatabaseError(_, info) if info.message() == "database is locked");
         match error {
-            Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) => {
-                Self::Unavailable(Box::new(error))
-            }
+            Diesel::DatabaseError(
+                DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::SerializationFailure,
+                _,
+            ) => Self::Unavailable(Box::new(error)),
             _ if busy => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }

@@ -54,7 +54,9 @@ pub fn follow(
     if inserted == 1 {
         return Ok((follow, true));
     }
-    Ok((follows::table.find((follower, followed)).first(connection)?, false))
+    // The row was there, and goes only with the creator: the follower's own calls wait for this one.
+    let existing = follows::table.find((follower, followed)).first(connection).optional()?;
+    Ok((existing.ok_or(Error::NotFound("user"))?, false))
 }
 
 /// Ends a follow, where there is one: one DELETE.

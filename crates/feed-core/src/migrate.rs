@@ -1,24 +1,63 @@
 //! The migrations of both engines, carried by the binary.
 
+use std::time::Duration;
+
 use diesel::backend::Backend;
+use diesel::dsl::sql;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::result::DatabaseErrorKind;
+use diesel::sql_types::BigInt;
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use crate::db::Db;
+use crate::db::{Db, Engine};
 use crate::error::{Error, Result};
 
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
+/// Any number will do: keys of `pg_advisory_lock` are the database's own.
+const LOCK: i64 = 0x706f_636b_6974;
+
+/// How often a run on SQLite looks whether another process has done its work, and how long it waits between.
+const TURNS: u32 = 100;
+const TURN: Duration = Duration::from_millis(50);
+
 /// Runs the migrations that the database lacks and returns their names.
+///
+/// Any number of processes may do so at once: one works, and the others wait for it.
 ///
 /// # Errors
 /// [`Error::Internal`] when one fails; those before it stay.
 pub fn run(connection: &mut Db) -> Result<Vec<String>> {
+    match connection.engine() {
+        Engine::Postgres => {
+            diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
+            let done = run_pending(connection);
+            diesel::sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
+            done
+        }
+        Engine::Sqlite => run_in_turns(connection),
+    }
+}
+
+/// SQLite has no lock that outlasts a migration's own transaction: who comes second fails, and finds that
+/// the work is done.
+fn run_in_turns(connection: &mut Db) -> Result<Vec<String>> {
+    for _ in 1..TURNS {
+        if let Ok(done) = run_pending(connection) {
+            return Ok(done);
+        }
+        if !is_pending(connection)? {
+            return Ok(Vec::new());
+        }
+        std::thread::sleep(TURN);
+    }
+    run_pending(connection)
+}
+
+fn run_pending(connection: &mut Db) -> Result<Vec<String>> {
     let done = match connection {
         Db::Sqlite(c) => c.run_pending_migrations(SQLITE).map(|done| names(&done)),
         Db::Postgres(c) => c.run_pending_migrations(POSTGRES).map(|done| names(&done)),
@@ -47,7 +86,7 @@ mod history {
     }
 }
 
-/// Whether the database lacks a migration that this binary carries: one SELECT.
+/// Whether the database lacks a migration that this binary carries: two SELECTs.
 ///
 /// Diesel's own check would first make its table, which a reading connection may not.
 ///
@@ -56,16 +95,20 @@ mod history {
 pub fn is_pending(connection: &mut Db) -> Result<bool> {
     use history::__diesel_schema_migrations::{table, version};
 
+    let has_history = match connection {
+        Db::Sqlite(_) => "(SELECT count(*) FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
+        Db::Postgres(_) => "(SELECT count(to_regclass('__diesel_schema_migrations')))",
+    };
+    let tables: i64 = diesel::select(sql::<BigInt>(has_history)).get_result(connection)?;
+    if tables == 0 {
+        return Ok(true);
+    }
+    let done: Vec<String> = table.select(version).load(connection)?;
     let carried = match connection {
         Db::Sqlite(_) => versions::<Sqlite>(&SQLITE)?,
         Db::Postgres(_) => versions::<Pg>(&POSTGRES)?,
     };
-    match table.select(version).load::<String>(connection) {
-        Ok(done) => Ok(carried.iter().any(|name| !done.contains(name))),
-        // There is no such table: nothing has run yet.
-        Err(diesel::result::Error::DatabaseError(DatabaseErrorKind::Unknown, _)) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+    Ok(carried.iter().any(|name| !done.contains(name)))
 }
 
 /// The versions of the embedded migrations, oldest first.

@@ -152,7 +152,7 @@ impl Cursor {
 
 /// A cursor that this service did not make, or made for another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a cursor of this list; take it from a `next` or `previous` link")]
+#[error("is not of this list: take it from a `next` or `previous` link")]
 pub struct BadCursor;
 
 /// The key that cursors are signed with: derived from the service's secret under a label of its own.

@@ -5,7 +5,7 @@
 
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "rules have the signature that garde calls")]
 
-use chrono::{NaiveDateTime, SubsecRound, Utc};
+use chrono::{Datelike, NaiveDateTime, SubsecRound, Timelike, Utc};
 use serde::{Deserialize, Deserializer};
 
 /// Text without white space around it.
@@ -53,10 +53,16 @@ pub(crate) fn after(from: NaiveDateTime) -> impl Fn(&NaiveDateTime, &()) -> gard
 }
 
 /// An absolute http or https URL of at most 2,048 bytes.
+///
+/// It is stored as it was written, so it must be what every parser takes: the `url` crate follows browsers,
+/// which repair missing slashes, backslashes and white space.
 pub(crate) fn http_url<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     let text = text.as_ref();
-    let is_http = |url: url::Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-    check(text.len() <= 2_048 && url::Url::parse(text).is_ok_and(is_http), || {
+    let (scheme, rest) = text.split_at(text.find("://").map_or(0, |i| i + 3));
+    let is_http = scheme.eq_ignore_ascii_case("http://") || scheme.eq_ignore_ascii_case("https://");
+    let is_clean = |c: char| !c.is_whitespace() && !c.is_control() && !"\"<>\\^`{|}".contains(c);
+    let is_whole = !rest.starts_with('/') && rest.chars().all(is_clean) && url::Url::parse(text).is_ok();
+    check(text.len() <= 2_048 && is_http && is_whole, || {
         "must be an absolute http or https URL of at most 2,048 bytes".to_owned()
     })
 }
@@ -72,6 +78,12 @@ pub(crate) fn email<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     })
 }
 
+/// A name of 1 to 150 characters without control characters.
+pub(crate) fn username<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
+    characters(1, 150)(text, &())?;
+    check(!text.as_ref().contains(char::is_control), || "must not hold control characters".to_owned())
+}
+
 /// A positive id.
 pub(crate) fn id(value: &i64, (): &()) -> garde::Result {
     check(*value > 0, || "must be a positive integer".to_owned())
@@ -83,9 +95,15 @@ fn check(holds: bool, message: impl FnOnce() -> String) -> garde::Result {
 
 /// Reads an RFC 3339 time as UTC in whole microseconds, within the years that both engines store alike.
 pub(crate) fn utc<'de, D: Deserializer<'de>>(from: D) -> Result<NaiveDateTime, D::Error> {
-    let time = chrono::DateTime::<chrono::FixedOffset>::deserialize(from)?;
+    let text = String::deserialize(from)?;
+    let time = chrono::DateTime::parse_from_rfc3339(&text).map_err(|_| {
+        serde::de::Error::custom("must be an RFC 3339 time with a zone, such as 2026-06-01T18:00:00Z")
+    })?;
     let time = time.with_timezone(&Utc).naive_utc().trunc_subsecs(6);
-    if (1..=9999).contains(&chrono::Datelike::year(&time)) {
+    // The engines keep a leap second differently, and most clients cannot read it.
+    if time.nanosecond() >= 1_000_000_000 {
+        Err(serde::de::Error::custom("must not be a leap second"))
+    } else if (1..=9999).contains(&time.year()) {
         Ok(time)
     } else {
         Err(serde::de::Error::custom("must lie within the years 1 to 9999"))
@@ -114,9 +132,24 @@ mod tests {
         for good in ["http://a/b.jpg", "https://cdn.example.org/x?y=z", "HTTPS://example.org"] {
             assert!(http_url(&good, &()).is_ok(), "{good}");
         }
-        for bad in
-            ["", "/a.jpg", "a.jpg", "ftp://a/b", "javascript:alert(1)", "data:image/png;base64,AA", "http://"]
-        {
+        for bad in [
+            "",
+            "http:foo",
+            "http:/foo",
+            "http:///foo",
+            "https:\\\\evil\\x",
+            "http://exa\nmple.com/x",
+            "ht\ttp://a/b",
+            "http://a/\u{1}",
+            "http://a/b c",
+            "http://a/\"<>",
+            "/a.jpg",
+            "a.jpg",
+            "ftp://a/b",
+            "javascript:alert(1)",
+            "data:image/png;base64,AA",
+            "http://",
+        ] {
             assert!(http_url(&bad, &()).is_err(), "{bad}");
         }
         assert!(http_url(&format!("http://a/{}", "b".repeat(2_048)), &()).is_err());

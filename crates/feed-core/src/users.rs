@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
-use crate::db::Db;
+use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::models::User;
 use crate::password;
@@ -23,7 +23,7 @@ pub struct Registration {
     pub password: String,
     /// Made from the e-mail's local part where it is missing.
     #[serde(default)]
-    #[garde(inner(custom(rules::characters(1, 150))))]
+    #[garde(inner(custom(rules::username)))]
     pub username: Option<Trimmed>,
 }
 
@@ -61,65 +61,77 @@ const NUMBERED_NAMES: u32 = 20;
 /// Makes an account; hashes the password before it asks for the write lock.
 ///
 /// # Errors
-/// [`Error::Invalid`] for input that breaks a rule, [`Error::Taken`] for an e-mail or a username in use.
-pub fn register(
-    database: &crate::db::Database,
-    registration: &Registration,
-    now: NaiveDateTime,
-) -> Result<Account> {
+/// [`Error::Invalid`] for input that breaks a rule, [`Error::Taken`] for an e-mail or a username in use: the
+/// e-mail where both are.
+pub fn register(database: &Database, registration: &Registration, now: NaiveDateTime) -> Result<Account> {
     registration.validate()?;
     let password_hash = password::hash(&registration.password)?;
-    database.write(|connection| create(connection, registration, &password_hash, now))
+    let email = registration.email.as_ref();
+    let create = |username: &str| {
+        database.write(|connection| create(connection, email, username, &password_hash, now))
+    };
+    let created = match &registration.username {
+        Some(name) => create(name.as_ref()),
+        None => match create(&database.read(|connection| free_username(connection, email))?) {
+            // Somebody else took the name between the look and the insert.
+            Err(Error::Taken("username")) => create(&random_username(email)),
+            other => other,
+        },
+    };
+    match created {
+        // Which of the two indexes complains first is the engine's whim.
+        Err(Error::Taken(_)) if database.read(|connection| is_registered(connection, email))? => {
+            Err(Error::Taken("email"))
+        }
+        other => other,
+    }
 }
 
 fn create(
     connection: &mut Db,
-    registration: &Registration,
+    email: &str,
+    username: &str,
     password_hash: &str,
     now: NaiveDateTime,
 ) -> Result<Account> {
-    let email = registration.email.as_ref();
-    let email_key = email_key(email);
-    let username = match &registration.username {
-        Some(name) => name.0.clone(),
-        None => free_username(connection, email)?,
-    };
     let inserted = diesel::insert_into(users::table)
         .values((
             users::email.eq(email),
-            users::email_key.eq(&email_key),
-            users::username.eq(&username),
+            users::email_key.eq(email_key(email)),
+            users::username.eq(username),
             users::password_hash.eq(password_hash),
             users::created_at.eq(now),
         ))
         .returning(users::id)
         .get_result(connection);
     match inserted {
-        Ok(id) => Ok(Account { id, username, email: email.to_owned() }),
-        Err(error) if Error::is_duplicate(&error) => {
-            // PostgreSQL names the index, SQLite the column in its message.
-            let names_email = matches!(&error, diesel::result::Error::DatabaseError(_, info)
-                if info.constraint_name().unwrap_or(info.message()).contains("email_key"));
-            Err(Error::Taken(if names_email { "email" } else { "username" }))
-        }
+        Ok(id) => Ok(Account { id, username: username.to_owned(), email: email.to_owned() }),
+        Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
         Err(error) => Err(error.into()),
     }
 }
 
+fn is_registered(connection: &mut Db, email: &str) -> Result<bool> {
+    let same = users::table.filter(users::email_key.eq(email_key(email))).select(users::id);
+    Ok(same.first::<i64>(connection).optional()?.is_some())
+}
+
 /// The e-mail's local part, with a number behind it where it is taken.
 fn free_username(connection: &mut Db, email: &str) -> Result<String> {
-    let local = email.split('@').next().unwrap_or(email);
-    let taken: std::collections::HashSet<String> = {
-        let candidates: Vec<_> = (1..=NUMBERED_NAMES).map(|n| numbered(local, n)).collect();
-        users::table
-            .filter(users::username.eq_any(candidates))
-            .select(users::username)
-            .load(connection)?
-            .into_iter()
-            .collect()
-    };
-    let free = (1..=NUMBERED_NAMES).map(|n| numbered(local, n)).find(|name| !taken.contains(name));
-    Ok(free.unwrap_or_else(|| format!("{local}-{:08x}", rand::random::<u32>())))
+    let local = local_part(email);
+    let candidates: Vec<_> = (1..=NUMBERED_NAMES).map(|n| numbered(local, n)).collect();
+    let taken: Vec<String> =
+        users::table.filter(users::username.eq_any(&candidates)).select(users::username).load(connection)?;
+    let free = candidates.into_iter().find(|name| !taken.contains(name));
+    Ok(free.unwrap_or_else(|| random_username(email)))
+}
+
+fn random_username(email: &str) -> String {
+    format!("{}-{:016x}", local_part(email), rand::random::<u64>())
+}
+
+fn local_part(email: &str) -> &str {
+    email.split('@').next().unwrap_or(email)
 }
 
 fn numbered(local: &str, n: u32) -> String {
@@ -132,7 +144,7 @@ fn numbered(local: &str, n: u32) -> String {
 ///
 /// # Errors
 /// [`Error::WrongCredentials`].
-pub fn authenticate(database: &crate::db::Database, credentials: &Credentials) -> Result<Account> {
+pub fn authenticate(database: &Database, credentials: &Credentials) -> Result<Account> {
     let key = email_key(credentials.email.as_ref());
     let user: Option<User> = database.read(|connection| {
         Ok(users::table.filter(users::email_key.eq(&key)).first(connection).optional()?)

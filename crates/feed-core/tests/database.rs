@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use diesel::prelude::*;
-use feed_core::db::{Db, Engine};
+use feed_core::db::{Database, DatabaseUrl, Db, Engine};
+use feed_core::migrate;
 use feed_core::schema::users;
 use feed_core::testing::{TestDatabase, on_both};
 use feed_core::{Error, Result};
@@ -25,25 +26,77 @@ fn names(c: &mut Db) -> Result<Vec<String>> {
     Ok(users::table.select(users::username).order(users::id).load(c)?)
 }
 
-/// Ends every connection but the one that asks: what a restart of the server does to a pool.
-fn cut_connections(test: &TestDatabase) {
-    let other = TestDatabase::unmigrated(Engine::Postgres);
+/// Runs a statement about `test` from another database; `NAME` in it stands for the name of its own.
+fn from_outside(outside: &TestDatabase, test: &TestDatabase, sql: &str) -> usize {
     let name = test.url.split('?').next().unwrap().rsplit('/').next().unwrap();
-    let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
-    let ended = other.database.with_writer(|c| Ok(diesel::sql_query(cut).execute(c)?)).unwrap();
-    assert!(ended > 0);
+    let sql = sql.replace("NAME", name);
+    outside.database.with_writer(|c| Ok(diesel::sql_query(sql).execute(c)?)).unwrap()
 }
+
+const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'NAME'";
 
 #[test]
 fn reads_and_writes_go_on_after_the_server_cut_their_connections() {
-    let test = TestDatabase::new(Engine::Postgres);
+    let (test, outside) = (TestDatabase::new(Engine::Postgres), TestDatabase::unmigrated(Engine::Postgres));
     for round in ["anna", "bea", "carl"] {
-        cut_connections(&test);
+        assert!(from_outside(&outside, &test, CUT) > 0);
         test.database.read(names).unwrap();
-        cut_connections(&test);
+        assert!(from_outside(&outside, &test, CUT) > 0);
         test.database.write(|c| add_user(c, round)).unwrap();
     }
     assert_eq!(test.database.read(names).unwrap(), ["anna", "bea", "carl"]);
+}
+
+#[test]
+fn the_first_read_and_write_after_an_outage_succeed() {
+    let (test, outside) = (TestDatabase::new(Engine::Postgres), TestDatabase::unmigrated(Engine::Postgres));
+    // Several connections, which the outage leaves dead in the pool.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                test.database.read(|c| Ok(diesel::sql_query("SELECT pg_sleep(0.2)").execute(c)?)).unwrap()
+            });
+        }
+    });
+    from_outside(&outside, &test, "ALTER DATABASE NAME ALLOW_CONNECTIONS false");
+    assert!(from_outside(&outside, &test, CUT) >= 4);
+    for _ in 0..6 {
+        assert!(matches!(test.database.read(names), Err(Error::Unavailable(_))));
+    }
+    from_outside(&outside, &test, "ALTER DATABASE NAME ALLOW_CONNECTIONS true");
+    assert!(test.database.read(names).unwrap().is_empty());
+    test.database.write(|c| add_user(c, "anna1")).unwrap();
+    assert_eq!(test.database.read(names).unwrap(), ["anna1"]);
+}
+
+#[test]
+fn many_processes_may_migrate_at_once() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        for _ in 0..3 {
+            let test = TestDatabase::unmigrated(engine);
+            let url: DatabaseUrl = test.url.parse().unwrap();
+            let ran: Vec<_> = std::thread::scope(|scope| {
+                let migrate = || {
+                    let own = Database::open(&url, 1).unwrap();
+                    own.with_writer(migrate::run).unwrap().len()
+                };
+                let processes: Vec<_> = (0..4).map(|_| scope.spawn(migrate)).collect();
+                processes.into_iter().map(|p| p.join().unwrap()).collect()
+            });
+            assert_eq!(ran.iter().filter(|n| **n > 0).count(), 1, "on {engine:?}: {ran:?}");
+            assert!(!test.database.read(migrate::is_pending).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_url_that_libpq_cannot_read_does_not_print_its_password() {
+    for url in
+        ["postgres://u:hunter2@[::1/db", "postgres://u:hunter2%zz@h/db", "postgres://h/d?password=hunter2%zz"]
+    {
+        let error = Database::open(&url.parse().unwrap(), 1).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }
 
 #[test]

@@ -100,9 +100,11 @@ pub fn run(cli: Cli) -> Result<(), StartError> {
 }
 
 /// Logs to stderr; `FEED_LOG` chooses what (`debug`, `feed_core=debug`, …).
+///
+/// Without it, not what the HTTP parser says of malformed requests: anybody could fill the log.
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FEED_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn,actix_http=off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -113,6 +115,7 @@ fn log() {
 fn serve(config: &ServeConfig) -> Result<(), StartError> {
     // What can be wrong with the configuration is told before the database is touched.
     config.tokens.secret()?;
+    config.public_url()?;
     let listener = server::bind(&config.bind)?;
     let database = config.database.open_current(config.migrate)?;
     let server = Server::build(config, listener, database, Clock::default())?;

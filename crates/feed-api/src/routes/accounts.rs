@@ -29,7 +29,7 @@ pub(super) async fn register(
     Body(registration): Body<Registration>,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
-    let user = state.block(move |database| users::register(database, &registration, now)).await?;
+    let user = state.hash(move |database| users::register(database, &registration, now)).await?;
     Ok(HttpResponse::Created().json(Session::open(&state, user)?))
 }
 
@@ -37,6 +37,6 @@ pub(super) async fn login(
     state: Data<State>,
     Body(credentials): Body<Credentials>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = state.block(move |database| users::authenticate(database, &credentials)).await?;
+    let user = state.hash(move |database| users::authenticate(database, &credentials)).await?;
     Ok(HttpResponse::Ok().json(Session::open(&state, user)?))
 }

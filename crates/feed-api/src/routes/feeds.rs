@@ -74,7 +74,9 @@ async fn answer(
         .await?;
     let links = Links::around(&page, |cursor| {
         let cursor = cursor.encode(&state.cursors, &scope);
-        format!("{}{}/?{}", links::base(state, request), request.path(), query.with_cursor(&cursor))
+        // The route's own path, however the caller wrote it.
+        let path = request.match_pattern().unwrap_or_default();
+        format!("{}{path}/?{}", links::base(state, request), query.with_cursor(&cursor))
     });
     Ok(links.answer(page))
 }

@@ -37,6 +37,7 @@ fn registering_with_bad_input_names_the_field() {
         register("a@example.org", &"x".repeat(129), "a").expect_invalid("password");
         register("a@example.org", "correct horse", "   ").expect_invalid("username");
         register("a@example.org", "correct horse", &long).expect_invalid("username");
+        register("a@example.org", "correct horse", "a\nb").expect_invalid("username");
         app.post("/api/auth/register/", None, json!({"password": "correct horse"})).expect_invalid("email");
         app.post("/api/auth/register/", None, json!({"email": 7, "password": "correct horse"}))
             .expect_invalid("email");
@@ -59,6 +60,8 @@ fn emails_and_usernames_are_unique() {
         assert_eq!(taken["errors"][0]["field"], "email");
         let taken = register("other@example.org", "anna").expect_problem(409).json();
         assert_eq!(taken["errors"][0]["field"], "username");
+        let taken = register("anna@example.org", "anna").expect_problem(409).json();
+        assert_eq!(taken["errors"][0]["field"], "email", "the e-mail where both are taken");
     });
 }
 
@@ -72,6 +75,37 @@ fn a_missing_username_is_made_from_the_email() {
         assert_eq!(name("bea@example.org"), "bea");
         assert_eq!(name("bea@example.net"), "bea2");
         assert_eq!(name("bea@example.com"), "bea3");
+        let names: std::collections::BTreeSet<_> = std::thread::scope(|scope| {
+            let name = &name;
+            let calls: Vec<_> = (0..20)
+                .map(|n| scope.spawn(move || name(&format!("carl@{n}.example.org")).to_string()))
+                .collect();
+            calls.into_iter().map(|call| call.join().unwrap()).collect()
+        });
+        assert_eq!(names.len(), 20, "also where many ask at once");
+    });
+}
+
+#[test]
+fn a_token_needs_no_more_than_the_contract_says() {
+    on_both(|app| {
+        let user = app.user("fritz");
+        let status = |claims: serde_json::Value| {
+            let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+            let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+            app.get("/api/favorites/feed/", Some(&User { id: user.id, token })).status
+        };
+        let exp = now().and_utc().timestamp() + 60;
+        assert_eq!(status(json!({"sub": user.id.to_string(), "exp": exp})), 200);
+        assert_eq!(status(json!({"sub": user.id, "exp": exp})), 200);
+        assert_eq!(status(json!({"sub": user.id, "exp": 0.5 + 1e9 + 1e9, "iat": 1.5, "aud": "app"})), 200);
+        assert_eq!(status(json!({"sub": user.id, "exp": exp, "nbf": exp - 10})), 401, "not valid yet");
+        assert_eq!(status(json!({"sub": user.id, "exp": exp - 60})), 401, "expired");
+        assert_eq!(status(json!({"sub": user.id})), 401, "no end");
+        assert_eq!(status(json!({"exp": exp})), 401, "no user");
+        for sub in [json!("+1"), json!("x"), json!(""), json!(-1), json!(1.5), json!(null)] {
+            assert_eq!(status(json!({"sub": sub, "exp": exp})), 401, "{sub}");
+        }
     });
 }
 

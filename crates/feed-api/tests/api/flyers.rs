@@ -47,6 +47,7 @@ fn publishing_with_bad_input_names_the_field() {
             ("longitude", json!(-180.01)),
             ("valid_from", json!("2026-06-01")),
             ("valid_from", json!("2026-06-01T12:00:00")),
+            ("valid_from", json!("2026-06-01T10:59:60Z")),
             ("valid_until", json!("2026-06-01T10:00:00Z")),
             ("valid_until", json!("2026-06-01T11:00:00.250Z")),
             ("valid_until", json!(1_780_000_000)),
@@ -65,7 +66,9 @@ fn publishing_with_bad_input_names_the_field() {
         app.post("/api/flyers/", Some(&user), far.clone()).expect_invalid("valid_from");
         far["valid_from"] = json!("2027-06-01T12:00:00.250Z");
         app.post("/api/flyers/", Some(&user), far).expect(201);
-        for url in ["", "/a.jpg", "ftp://a/b.jpg", "javascript:alert(1)"] {
+        for url in
+            ["", "/a.jpg", "ftp://a/b.jpg", "javascript:alert(1)", "http:a", "http://a/\nb", "http://a/\"b"]
+        {
             post("images", json!([{"url": "https://a.example/b.jpg"}, {"url": url}]))
                 .expect_invalid("images[1].url");
         }
@@ -81,6 +84,31 @@ fn publishing_with_bad_input_names_the_field() {
         all.as_object_mut().unwrap().remove("images");
         app.post("/api/flyers/", Some(&user), all.clone()).expect_invalid("images");
         app.post("/api/flyers/", None, all).expect_problem(401);
+    });
+}
+
+#[test]
+fn what_does_not_parse_is_told_in_words_for_people() {
+    on_both(|app| {
+        let user = app.user("anna");
+        let told = |field: &str, value: Value| {
+            let mut flyer = app.flyer("Bread");
+            flyer[field] = value;
+            let problem = app.post("/api/flyers/", Some(&user), flyer).expect_problem(400).json();
+            problem["error"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(told("title", json!(1_234_567)), "title must be a string");
+        assert_eq!(told("latitude", json!("x".repeat(3_000))), "latitude must be a number");
+        assert_eq!(told("images", json!("x")), "images must be a list");
+        assert_eq!(told("images", json!(["x"])), "images[0] must be an object");
+        assert_eq!(
+            told("categories", json!(["x"])),
+            "categories[0] must be one of events, nightlife, service"
+        );
+        assert!(told("valid_from", json!("2026-06-01")).starts_with("valid_from must be an RFC 3339 time"));
+        assert_eq!(told("title", json!("")), "title must have 1 to 200 characters");
+        let favorite = app.post("/api/favorites/", Some(&user), json!({"flyer_id": "1"})).json();
+        assert_eq!(favorite["error"], "flyer_id must be a 64-bit integer");
     });
 }
 

@@ -22,7 +22,7 @@ fn bad_bodies(app: &App, path: &str, user: &User, field: &str) {
     app.send_raw("POST", path, &headers[..1], "{}").expect_problem(415);
     let text = [headers[0], ("content-type", "text/plain")];
     app.send_raw("POST", path, &text, "{}").expect_problem(415);
-    let huge = format!("{{\"{field}\": 1, \"x\": \"{}\"}}", "x".repeat(70_000));
+    let huge = format!("{{\"{field}\": 1, \"x\": \"{}\"}}", "x".repeat(140_000));
     app.send_raw("POST", path, &headers, &huge).expect_problem(413);
 }
 

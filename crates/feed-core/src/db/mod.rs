@@ -70,7 +70,10 @@ impl FromStr for DatabaseUrl {
             return Err(BadDatabaseUrl);
         }
         match url.split_once("://") {
-            Some(("sqlite", path)) if !path.is_empty() && !path.starts_with(":memory:") => {
+            // SQLite's own URI parameters are refused: `?mode=ro` would be part of a file's name.
+            Some(("sqlite", path))
+                if !path.is_empty() && !path.contains('?') && !path.starts_with(":memory:") =>
+            {
                 Ok(Self::Sqlite(path.to_owned()))
             }
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
@@ -140,20 +143,39 @@ impl Manager {
     }
 }
 
+/// A connection of a pool.
+#[derive(Debug)]
+struct Pooled {
+    db: Db,
+    /// The server closed it, as a statement found out: Diesel itself notices only in transactions.
+    is_lost: bool,
+}
+
+impl Pooled {
+    /// Does `work`, and remembers where that finds the connection lost.
+    fn run<T>(&mut self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        let answer = work(&mut self.db);
+        let is_server = self.db.engine() == Engine::Postgres;
+        self.is_lost |= is_server && matches!(answer, Err(Error::Unavailable(_)));
+        answer
+    }
+}
+
 impl r2d2::ManageConnection for Manager {
-    type Connection = Db;
+    type Connection = Pooled;
     type Error = diesel::r2d2::Error;
 
-    fn connect(&self) -> Result<Db, Self::Error> {
-        self.establish().map_err(diesel::r2d2::Error::ConnectionError)
+    fn connect(&self) -> Result<Pooled, Self::Error> {
+        let db = self.establish().map_err(diesel::r2d2::Error::ConnectionError)?;
+        Ok(Pooled { db, is_lost: false })
     }
 
-    fn is_valid(&self, connection: &mut Db) -> Result<(), Self::Error> {
-        connection.ping().map_err(diesel::r2d2::Error::QueryError)
+    fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
+        connection.db.ping().map_err(diesel::r2d2::Error::QueryError)
     }
 
-    fn has_broken(&self, connection: &mut Db) -> bool {
-        std::thread::panicking() || connection.is_broken()
+    fn has_broken(&self, connection: &mut Pooled) -> bool {
+        std::thread::panicking() || connection.is_lost || connection.db.is_broken()
     }
 }
 
@@ -176,7 +198,8 @@ impl Database {
     /// When there is no such folder, the file is no SQLite database, the server does not answer, or its
     /// database is not UTF8.
     pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
-        let fail = |reason: String| OpenError { url: url.clone(), reason: one_line(&reason) };
+        let fail =
+            |reason: String| OpenError { url: url.clone(), reason: one_line(&without_secrets(&reason, url)) };
         if let DatabaseUrl::Sqlite(path) = url {
             let folder = std::path::Path::new(path).parent().filter(|p| !p.as_os_str().is_empty());
             if let Some(folder) = folder.filter(|p| !p.is_dir()) {
@@ -232,14 +255,13 @@ impl Database {
     /// # Errors
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
     pub fn read<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = self.readers.get().map_err(|e| Error::Unavailable(Box::new(e)))?;
-        match work(&mut lent) {
-            Err(Error::Unavailable(_)) if self.engine() == Engine::Postgres => {
-                self.replace(&mut lent)?;
-                work(&mut lent)
-            }
-            answer => answer,
+        let mut lent = lend(&self.readers)?;
+        let answer = lent.run(&work);
+        if lent.is_lost {
+            self.reconnect(&mut lent)?;
+            return lent.run(&work);
         }
+        answer
     }
 
     /// Lends a connection to `work` in one transaction: see [`Db::write`].
@@ -250,22 +272,22 @@ impl Database {
     /// # Errors
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
     pub fn write<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        self.with_writer(|connection| {
-            match connection.begin() {
-                Err(Error::Unavailable(_)) if self.engine() == Engine::Postgres => {
-                    self.replace(connection)?;
-                    connection.begin()?;
-                }
-                begun => begun?,
-            }
-            connection.commit_after(work)
-        })
+        let mut lent = lend(&self.writers)?;
+        let mut begun = lent.run(Db::begin);
+        if lent.is_lost {
+            self.reconnect(&mut lent)?;
+            begun = lent.run(Db::begin);
+        }
+        begun?;
+        lent.run(|connection| connection.commit_after(work))
     }
 
-    /// Puts a fresh connection in the place of a dead one, which would be lent again and again.
-    fn replace(&self, dead: &mut Db) -> Result<()> {
+    /// Puts a fresh connection in the place of a lost one. Where there is none to be had, the lost one
+    /// leaves the pool when it is given back.
+    fn reconnect(&self, lost: &mut Pooled) -> Result<()> {
         let manager = Manager { url: self.url.clone(), access: Access::Write };
-        *dead = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
+        let db = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
+        *lost = Pooled { db, is_lost: false };
         Ok(())
     }
 
@@ -274,9 +296,23 @@ impl Database {
     /// # Errors
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free.
     pub fn with_writer<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = self.writers.get().map_err(|e| Error::Unavailable(Box::new(e)))?;
-        work(&mut lent)
+        lend(&self.writers)?.run(work)
     }
+}
+
+fn lend(pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
+    pool.get().map_err(|e| Error::Unavailable(Box::new(e)))
+}
+
+/// libpq quotes what it cannot read of a URL, the password included.
+fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
+    let DatabaseUrl::Postgres(url) = url else { return reason.to_owned() };
+    let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+    let in_authority = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
+    let in_query = url.split_once("password=").and_then(|(_, rest)| rest.split('&').next());
+    let secrets =
+        [Some(url.as_str()), in_authority, in_query].into_iter().flatten().filter(|s| !s.is_empty());
+    secrets.fold(reason.to_owned(), |text, secret| text.replace(secret, "…"))
 }
 
 /// libpq's reasons run over several lines.
@@ -309,6 +345,7 @@ mod tests {
             ":memory:",
             "sqlite://",
             "sqlite://:memory:",
+            "sqlite://a.db?mode=ro",
             "sqlite:a.db",
             "mysql://h/d",
         ] {

@@ -42,21 +42,20 @@ pub(super) fn walk(engine: Engine, way: &Way, id: &str, limit: &str) -> String {
     let Way { order, behind, .. } = way;
     let recent = recent(way, id);
     let list = format!(
-        "FROM flyers f WHERE f.creator_id = w.followed_id AND (f.created_at, f.id) {behind} (:at, {id}) \
+        "flyers f WHERE f.creator_id = w.followed_id AND (f.created_at, f.id) {behind} (:at, {id}) \
          AND {VALID}"
     );
     let by = format!("ORDER BY f.created_at {order}, f.id {order}");
     let follows = format!("w.follower_id = :viewer AND NOT {IS_RECENT}");
     let merge = match engine {
         Engine::Sqlite => format!(
-            "SELECT f.id, f.created_at FROM follows w CROSS JOIN {} AND {follows} {by} LIMIT :reach",
-            list.trim_start_matches("FROM ")
+            "SELECT f.id, f.created_at FROM follows w CROSS JOIN {list} AND {follows} {by} LIMIT :reach"
         ),
         Engine::Postgres => format!(
             "SELECT f.id, f.created_at FROM (SELECT w.followed_id FROM follows w \
-             CROSS JOIN LATERAL (SELECT f.created_at, f.id {list} {by} LIMIT 1) f \
+             CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {list} {by} LIMIT 1) f \
              WHERE {follows} {by} LIMIT :reach) w \
-             CROSS JOIN LATERAL (SELECT f.created_at, f.id {list} {by} LIMIT :reach) f {by} LIMIT :reach"
+             CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {list} {by} LIMIT :reach) f {by} LIMIT :reach"
         ),
     };
     format!(

@@ -35,7 +35,7 @@ pub(super) struct Way {
     /// What a key is to a position that it lies before; a distance, which is sorted the other way, to one
     /// that it lies behind.
     pub(super) before: &'static str,
-    /// An id before all others of its second.
+    /// An id behind all others of its second.
     pub(super) beyond: i64,
     /// A position behind all rows.
     pub(super) end: Position,

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use chrono::NaiveDateTime;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use feed_core::db::{Database, Db};
-use feed_core::feed::{self, Feed, FeedRequest};
+use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
 use feed_core::testing::TestDatabase;
@@ -55,7 +55,8 @@ struct Walk {
 impl Walk {
     fn load(&self, c: &mut Db, start: Start) -> feed_core::page::Page<feed::FlyerCard> {
         let page = PageRequest { start, size: SIZE };
-        let request = FeedRequest { feed: self.feed, location: self.location, page, now: self.now };
+        let listing = Listing { feed: self.feed, location: self.location, categories: None };
+        let request = FeedRequest { listing, page, now: self.now };
         feed::load(c, &request).expect("a page")
     }
 

@@ -1,6 +1,7 @@
 //! The configuration: every option is also an environment variable.
 
 use std::fmt;
+use std::time::Duration;
 
 use clap::Args;
 use feed_core::db::{Database, DatabaseUrl, Db, Engine, OpenError};
@@ -52,9 +53,19 @@ pub struct ServeConfig {
     /// Threads that serve HTTP; without it, one a core.
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+
+    /// Seconds between two sweeps, which mark flyers that are over so that feeds pass over them without
+    /// looking; 0 leaves it to `feed-api sweep`.
+    #[arg(long, env = "FEED_SWEEP_INTERVAL", value_name = "SECONDS", default_value_t = 60)]
+    pub sweep_interval: u32,
 }
 
 impl ServeConfig {
+    /// How often `serve` sweeps, if it does.
+    pub(crate) fn sweep_interval(&self) -> Option<Duration> {
+        Some(Duration::from_secs(self.sweep_interval.into())).filter(|interval| !interval.is_zero())
+    }
+
     /// What links start with, without the slash at its end; none where it is not set, or empty.
     ///
     /// # Errors
@@ -143,7 +154,7 @@ pub enum StartError {
 }
 
 /// An error with its causes in one line: the domain hides them from its callers, the operator needs them.
-fn with_causes(error: &feed_core::Error) -> String {
+pub(crate) fn with_causes(error: &feed_core::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {

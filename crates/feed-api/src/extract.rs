@@ -9,6 +9,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use feed_core::Error;
 use feed_core::geo::Location;
+use feed_core::models::{Categories, Category};
 use feed_core::page::{
     Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_ROWS, MAX_PAGE_SIZE, PageRequest, Start,
 };
@@ -181,6 +182,21 @@ impl Query {
             value.ok_or_else(|| Error::invalid(name, format!("must be a number from -{max} to {max}")))
         };
         self.get(name)?.map(parse).transpose()
+    }
+
+    /// The categories given by `categories`, with commas between them.
+    ///
+    /// # Errors
+    /// 400 for an unknown one, and for none at all.
+    pub fn categories(&self) -> Result<Option<Categories>, Error> {
+        let parse = |text: &str| {
+            let set: Option<Vec<Category>> = text.split(',').map(Category::by_name).collect();
+            set.map(Categories::from).ok_or_else(|| {
+                let names = Category::ALL.map(Category::name).join(", ");
+                Error::invalid("categories", format!("must be out of {names}, with commas between them"))
+            })
+        };
+        self.get("categories")?.map(parse).transpose()
     }
 
     /// The page given by `page` or `cursor`, and `page_size`.

@@ -2,16 +2,18 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::middleware::{NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::page::CursorKey;
+use feed_core::sweep::{self, Swept};
 use tokio::sync::Semaphore;
 
 use crate::auth::Tokens;
-use crate::config::{ServeConfig, StartError};
+use crate::config::{ServeConfig, StartError, with_causes};
 use crate::state::State;
 use crate::{extract, middleware, routes};
 
@@ -29,6 +31,7 @@ pub struct Server {
     listener: TcpListener,
     state: State,
     workers: Option<usize>,
+    sweep_interval: Option<Duration>,
 }
 
 impl Server {
@@ -51,7 +54,12 @@ impl Server {
             hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
             public_url: config.public_url()?,
         };
-        Ok(Self { listener, state, workers: config.workers.map(usize::from) })
+        Ok(Self {
+            listener,
+            state,
+            workers: config.workers.map(usize::from),
+            sweep_interval: config.sweep_interval(),
+        })
     }
 
     /// The address that it listens on.
@@ -67,6 +75,9 @@ impl Server {
     /// # Errors
     /// From the operating system.
     pub async fn run(self) -> Result<(), StartError> {
+        if let Some(interval) = self.sweep_interval {
+            actix_web::rt::spawn(sweep_at(interval, self.state.database.clone()));
+        }
         let data = web::Data::new(self.state);
         let mut server = HttpServer::new(move || {
             App::new()
@@ -83,5 +94,21 @@ impl Server {
         }
         let failed = || StartError::io("the server failed");
         server.listen(self.listener).map_err(failed())?.run().await.map_err(failed())
+    }
+}
+
+/// Sweeps now and at every interval from now on, until the server stops.
+async fn sweep_at(interval: Duration, database: Database) {
+    let mut ticks = actix_web::rt::time::interval(interval);
+    loop {
+        ticks.tick().await;
+        let database = database.clone();
+        match web::block(move || sweep::sweep(&database)).await {
+            Ok(Ok(swept)) if swept == Swept::default() => {}
+            Ok(Ok(Swept { marked, cleared })) => tracing::info!(marked, cleared, "swept"),
+            // The next one comes; the feeds are right without it.
+            Ok(Err(error)) => tracing::warn!(error = %with_causes(&error), "the sweep failed"),
+            Err(error) => tracing::warn!(%error, "the sweep failed"),
+        }
     }
 }

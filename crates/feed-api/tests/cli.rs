@@ -130,10 +130,13 @@ fn serve_refuses_an_old_schema_on_a_server_unless_it_may_migrate() {
     assert_eq!(Running::start(&mut serve(&[])).status("/readyz"), 200);
 
     let test = TestDatabase::unmigrated(Engine::Postgres);
-    for told in ["ran 1 migration(s): the schema is current\n", "the schema is current\n"] {
+    let migrate = || {
         let output = feed_api(&["migrate", "--database-url", &test.url]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), told);
-    }
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told = migrate();
+    assert!(told.starts_with("ran ") && told.ends_with(" migration(s): the schema is current\n"), "{told}");
+    assert_eq!(migrate(), "the schema is current\n");
 }
 
 #[test]

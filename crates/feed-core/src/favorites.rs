@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::models::Favorite;
+use crate::models::{Favorite, FlyerCopy};
 use crate::rules;
 use crate::schema::{favorites, flyers};
 use crate::sql::OnConflictDoNothing;
@@ -28,10 +28,7 @@ pub struct NewFavorite {
 /// [`Error::NotFound`] when there is no such flyer, [`Error::UnknownCaller`].
 pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) -> Result<(Favorite, bool)> {
     crate::users::lock(connection, user)?;
-    let published: Option<NaiveDateTime> =
-        flyers::table.find(flyer).select(flyers::created_at).first(connection).optional()?;
-    let flyer_created_at = published.ok_or(Error::NotFound("flyer"))?;
-    let favorite = Favorite { user_id: user, flyer_id: flyer, created_at: now, flyer_created_at };
+    let favorite = copy(connection, flyer)?.favorite_of(user, now);
     let insert = diesel::insert_into(favorites::table).values(favorite.clone());
     let inserted = match OnConflictDoNothing(insert).execute(connection) {
         // Deleted since it was looked at.
@@ -44,6 +41,18 @@ pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) 
     // The row was there, and goes only with its flyer: the user's own calls wait for this one.
     let existing = favorites::table.find((user, flyer)).first(connection).optional()?;
     Ok((existing.ok_or(Error::NotFound("flyer"))?, false))
+}
+
+/// What a favorite copies of the flyer, which stays as it is until the transaction ends.
+fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
+    let row = flyers::table.find(flyer);
+    let found: Option<FlyerCopy> = match connection {
+        // The transaction holds the only write lock already.
+        Db::Sqlite(c) => row.select(FlyerCopy::as_select()).first(c).optional()?,
+        // A change of the flyer that commits before this favorite would find no copy to bring up to date.
+        Db::Postgres(c) => row.for_share().select(FlyerCopy::as_select()).first(c).optional()?,
+    };
+    found.ok_or(Error::NotFound("flyer"))
 }
 
 /// Takes a flyer off the favorites of `user`, where it is one: one DELETE.

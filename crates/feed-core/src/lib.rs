@@ -20,6 +20,7 @@ pub mod rules;
 pub mod schema;
 pub mod seed;
 pub mod sql;
+pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod users;

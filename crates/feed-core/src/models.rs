@@ -56,6 +56,8 @@ pub struct Flyer {
     pub valid_until: NaiveDateTime,
     /// UTC, in whole seconds, and never changed.
     pub created_at: NaiveDateTime,
+    /// Marked by the sweeper as over: in no feed.
+    pub expired: bool,
 }
 
 /// An image of a flyer.
@@ -70,7 +72,9 @@ pub struct FlyerImage {
     pub url: String,
 }
 
-/// A user's favorite.
+/// A user's favorite, with copies of all that its feed asks of the flyer.
+///
+/// The database keeps the copies as the flyer is.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
 #[diesel(table_name = favorites, treat_none_as_default_value = false)]
 pub struct Favorite {
@@ -84,6 +88,68 @@ pub struct Favorite {
     /// The flyer's `created_at`.
     #[serde(skip)]
     pub flyer_created_at: NaiveDateTime,
+    /// The flyer's `valid_from`.
+    #[serde(skip)]
+    pub flyer_valid_from: NaiveDateTime,
+    /// The flyer's `valid_until`.
+    #[serde(skip)]
+    pub flyer_valid_until: NaiveDateTime,
+    /// The flyer's `categories`.
+    #[serde(skip)]
+    #[diesel(serialize_as = i16, deserialize_as = i16)]
+    pub flyer_categories: Categories,
+    /// The flyer's `expired`.
+    #[serde(skip)]
+    pub flyer_expired: bool,
+}
+
+/// What a favorite copies of its flyer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = flyers)]
+pub struct FlyerCopy {
+    /// The flyer's id.
+    pub id: i64,
+    /// UTC, in whole seconds.
+    pub created_at: NaiveDateTime,
+    /// UTC.
+    pub valid_from: NaiveDateTime,
+    /// UTC.
+    pub valid_until: NaiveDateTime,
+    /// What it is about.
+    #[diesel(deserialize_as = i16)]
+    pub categories: Categories,
+    /// Whether the sweeper marked it.
+    pub expired: bool,
+}
+
+impl FlyerCopy {
+    /// The favorite of `user` that was made of this flyer at `created_at`.
+    #[must_use]
+    pub fn favorite_of(self, user: i64, created_at: NaiveDateTime) -> Favorite {
+        Favorite {
+            user_id: user,
+            flyer_id: self.id,
+            created_at,
+            flyer_created_at: self.created_at,
+            flyer_valid_from: self.valid_from,
+            flyer_valid_until: self.valid_until,
+            flyer_categories: self.categories,
+            flyer_expired: self.expired,
+        }
+    }
+}
+
+impl From<&Flyer> for FlyerCopy {
+    fn from(flyer: &Flyer) -> Self {
+        Self {
+            id: flyer.id,
+            created_at: flyer.created_at,
+            valid_from: flyer.valid_from,
+            valid_until: flyer.valid_until,
+            categories: flyer.categories,
+            expired: flyer.expired,
+        }
+    }
 }
 
 /// A user who follows a creator.
@@ -114,6 +180,22 @@ pub enum Category {
 impl Category {
     /// All, in the order in which they are listed.
     pub const ALL: [Self; 3] = [Self::Events, Self::Nightlife, Self::Service];
+
+    /// As JSON and queries spell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Nightlife => "nightlife",
+            Self::Service => "service",
+        }
+    }
+
+    /// The category of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.name() == name)
+    }
 
     fn bit(self) -> i16 {
         match self {

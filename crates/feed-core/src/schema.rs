@@ -6,6 +6,10 @@ diesel::table! {
         flyer_id -> Int8,
         created_at -> Timestamp,
         flyer_created_at -> Timestamp,
+        flyer_valid_from -> Timestamp,
+        flyer_valid_until -> Timestamp,
+        flyer_categories -> Int2,
+        flyer_expired -> Bool,
     }
 }
 
@@ -30,6 +34,7 @@ diesel::table! {
         valid_from -> Timestamp,
         valid_until -> Timestamp,
         created_at -> Timestamp,
+        expired -> Bool,
     }
 }
 

@@ -14,7 +14,7 @@ use diesel::sql_types::{BigInt, Double, Timestamp};
 use crate::db::{Db, MultiBackend};
 
 /// A value for a named bind.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// A 64-bit integer.
     Int(i64),
@@ -22,6 +22,8 @@ pub enum Value {
     Real(f64),
     /// A time in UTC.
     Time(NaiveDateTime),
+    /// Several ids, for the inside of `IN (…)`.
+    Ids(Vec<i64>),
 }
 
 /// A query with its binds, whose rows have the SQL type `ST`.
@@ -58,7 +60,7 @@ impl<ST> Statement<ST> {
                 panic!("no bind is named {name:?}");
             };
             pieces.push(Piece::Sql(start..colon));
-            pieces.push(Piece::Bind(*value));
+            pieces.push(Piece::Bind(value.clone()));
             start = end;
         }
         pieces.push(Piece::Sql(start..text.len()));
@@ -74,6 +76,14 @@ impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
                 Piece::Bind(Value::Int(value)) => out.push_bind_param::<BigInt, _>(value)?,
                 Piece::Bind(Value::Real(value)) => out.push_bind_param::<Double, _>(value)?,
                 Piece::Bind(Value::Time(value)) => out.push_bind_param::<Timestamp, _>(value)?,
+                Piece::Bind(Value::Ids(ids)) => {
+                    for (i, id) in ids.iter().enumerate() {
+                        if i > 0 {
+                            out.push_sql(", ");
+                        }
+                        out.push_bind_param::<BigInt, _>(id)?;
+                    }
+                }
             }
         }
         Ok(())

@@ -10,9 +10,9 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use feed_core::db::{Db, Engine};
-use feed_core::feed::{self, Feed, FeedRequest, FlyerCard};
+use feed_core::feed::{self, Feed, FeedRequest, FlyerCard, Listing};
 use feed_core::geo::Location;
-use feed_core::models::{Favorite, FlyerImage, Follow};
+use feed_core::models::{Categories, FlyerCopy, FlyerImage, Follow};
 use feed_core::page::{Count, Cursor, Page, PageRequest, Start};
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
 use feed_core::testing::TestDatabase;
@@ -38,7 +38,12 @@ struct TestFlyer {
     /// Seconds from now; the halves of a second are the edge cases.
     valid_from: i64,
     valid_until: i64,
-    is_favorite: bool,
+    /// Whether a sweep found it over.
+    is_marked: bool,
+    /// 1 to 7.
+    categories: i16,
+    /// Seconds from now at which the viewer favorited it.
+    favorited: Option<i64>,
 }
 
 /// Two at one place, two mirrored around it, one across the antimeridian, one at the pole.
@@ -47,20 +52,23 @@ const PLACES: [(f64, f64); 6] =
 
 fn flyer() -> impl Strategy<Value = TestFlyer> {
     let validity = prop_oneof![
-        6 => Just((-100, 100)),
-        1 => Just((-100, 0)),
-        1 => Just((0, 100)),
-        1 => Just((1, 100)),
-        1 => Just((-100, -1)),
+        6 => Just((-100, 100, false)),
+        1 => Just((-100, 0, false)),
+        1 => Just((0, 100, false)),
+        1 => Just((1, 100, false)),
+        1 => (Just(-100), Just(-1), any::<bool>()),
     ];
-    (1..=USERS, 0..4i64, 0..PLACES.len(), validity, any::<bool>()).prop_map(
-        |(creator, age, place, (valid_from, valid_until), is_favorite)| TestFlyer {
+    let favorited = proptest::option::of(-3..0i64);
+    (1..=USERS, 0..4i64, 0..PLACES.len(), validity, 1..=7i16, favorited).prop_map(
+        |(creator, age, place, (valid_from, valid_until, is_marked), categories, favorited)| TestFlyer {
             creator,
             age,
             place,
             valid_from,
             valid_until,
-            is_favorite,
+            is_marked,
+            categories,
+            favorited,
         },
     )
 }
@@ -70,6 +78,7 @@ struct World {
     flyers: Vec<TestFlyer>,
     follows: BTreeSet<i64>,
     location: Option<usize>,
+    categories: Option<i16>,
     size: u32,
     /// Flyers that go, and ones that come, between two pages.
     deleted: Vec<usize>,
@@ -82,17 +91,18 @@ fn world() -> impl Strategy<Value = World> {
         vec(flyer(), 0..40),
         proptest::collection::btree_set(2..=USERS, 0..5),
         location,
+        proptest::option::of(1..=7i16),
         1..8u32,
         vec(any::<prop::sample::Index>(), 0..6),
         vec(flyer(), 0..4),
     )
-        .prop_map(|(flyers, follows, location, size, deleted, added)| {
+        .prop_map(|(flyers, follows, location, categories, size, deleted, added)| {
             let deleted = if flyers.is_empty() {
                 Vec::new()
             } else {
                 deleted.iter().map(|i| i.index(flyers.len())).collect()
             };
-            World { flyers, follows, location, size, deleted, added }
+            World { flyers, follows, location, categories, size, deleted, added }
         })
 }
 
@@ -108,27 +118,38 @@ impl World {
         self.location.map(|i| Location { latitude: PLACES[i].0, longitude: PLACES[i].1 })
     }
 
+    /// What a feed is sorted by, ascending.
+    fn position(&self, Known { id, flyer }: &Known, feed: Feed) -> (i64, i64, i64) {
+        if let (Feed::Favorited(_), Some(favorited)) = (feed, flyer.favorited) {
+            return (-favorited, 0, -id);
+        }
+        let (latitude, longitude) = PLACES[flyer.place];
+        let place = Location { latitude, longitude };
+        (flyer.age, self.location().map(|l| l.distance_mm(place)).unwrap_or_default(), -id)
+    }
+
     /// The ids of a feed, in its order: by the contract's words, without a database.
     fn expected(&self, known: &[Known], feed: Feed) -> Vec<i64> {
         let mut ids: Vec<_> = known
             .iter()
             .filter(|k| k.flyer.valid_from <= 0 && k.flyer.valid_until > 0)
+            .filter(|k| self.categories.is_none_or(|wanted| k.flyer.categories & wanted != 0))
             .filter(|k| match feed {
                 Feed::All(_) => true,
-                Feed::Favorites(_) => k.flyer.is_favorite,
+                Feed::Favorites(_) | Feed::Favorited(_) => k.flyer.favorited.is_some(),
                 Feed::Following(_) => self.follows.contains(&k.flyer.creator),
             })
-            .map(|k| {
-                let (latitude, longitude) = PLACES[k.flyer.place];
-                let distance = self
-                    .location()
-                    .map(|l| l.distance_mm(Location { latitude, longitude }))
-                    .unwrap_or_default();
-                (k.flyer.age, distance, -k.id)
-            })
+            .map(|k| self.position(k, feed))
             .collect();
         ids.sort_unstable();
         ids.into_iter().map(|(_, _, id)| -id).collect()
+    }
+
+    /// The feed behind the position of `gap`, which may be gone.
+    fn expected_behind(&self, known: &[Known], feed: Feed, gap: &Known) -> Vec<i64> {
+        let at = self.position(gap, feed);
+        let find = |id: i64| known.iter().find(|k| k.id == id).unwrap();
+        self.expected(known, feed).into_iter().filter(|&id| self.position(find(id), feed) > at).collect()
     }
 }
 
@@ -143,19 +164,20 @@ fn insert_flyer(c: &mut Db, flyer: &TestFlyer) -> Known {
             flyers::location_address.eq("a"),
             flyers::latitude.eq(latitude),
             flyers::longitude.eq(longitude),
-            flyers::categories.eq(1i16),
+            flyers::categories.eq(flyer.categories),
             flyers::valid_from.eq(now() + TimeDelta::seconds(flyer.valid_from)),
             flyers::valid_until.eq(now() + TimeDelta::seconds(flyer.valid_until)),
             flyers::created_at.eq(created_at),
+            flyers::expired.eq(flyer.is_marked),
         ))
         .returning(flyers::id)
         .get_result(c)
         .unwrap();
     let image = FlyerImage { flyer_id: id, position: 1, url: "https://a.example/b".into() };
     diesel::insert_into(flyer_images::table).values(image).execute(c).unwrap();
-    if flyer.is_favorite {
-        let favorite =
-            Favorite { user_id: VIEWER, flyer_id: id, created_at: now(), flyer_created_at: created_at };
+    if let Some(seconds) = flyer.favorited {
+        let copy: FlyerCopy = flyers::table.find(id).select(FlyerCopy::as_select()).first(c).unwrap();
+        let favorite = copy.favorite_of(VIEWER, now() + TimeDelta::seconds(seconds));
         diesel::insert_into(favorites::table).values(favorite).execute(c).unwrap();
     }
     Known { id, flyer: flyer.clone() }
@@ -186,15 +208,14 @@ fn build(c: &mut Db, world: &World) -> Vec<Known> {
 
 struct Reader<'a> {
     connection: &'a mut Db,
-    feed: Feed,
-    location: Option<Location>,
+    listing: Listing,
     size: u32,
 }
 
 impl Reader<'_> {
     fn load(&mut self, start: Start) -> Page<FlyerCard> {
         let page = PageRequest { start, size: self.size };
-        let request = FeedRequest { feed: self.feed, location: self.location, page, now: now() };
+        let request = FeedRequest { listing: self.listing, page, now: now() };
         feed::load(self.connection, &request).unwrap()
     }
 
@@ -218,10 +239,18 @@ fn ids<'a>(pages: impl IntoIterator<Item = &'a Page<FlyerCard>>) -> Vec<i64> {
 }
 
 fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
-    for feed in [Feed::All(Some(VIEWER)), Feed::All(None), Feed::Favorites(VIEWER), Feed::Following(VIEWER)] {
+    for feed in [
+        Feed::All(Some(VIEWER)),
+        Feed::All(None),
+        Feed::Favorites(VIEWER),
+        Feed::Favorited(VIEWER),
+        Feed::Following(VIEWER),
+    ] {
         let mut known = build(c, world);
         let expected = world.expected(&known, feed);
-        let mut reader = Reader { connection: c, feed, location: world.location(), size: world.size };
+        let categories = world.categories.map(Categories::from);
+        let listing = Listing { feed, location: world.location(), categories };
+        let mut reader = Reader { connection: c, listing, size: world.size };
         let size = world.size as usize;
 
         // Forward by cursor: everything once, in order, full pages, an exact end.
@@ -260,7 +289,7 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         for card in pages.iter().flat_map(|p| &p.items) {
             let flyer = &known.iter().find(|k| k.id == card.id).unwrap().flyer;
             let signed_in = feed.viewer().is_some();
-            prop_assert_eq!(card.is_favorited, signed_in.then_some(flyer.is_favorite));
+            prop_assert_eq!(card.is_favorited, signed_in.then_some(flyer.favorited.is_some()));
             prop_assert_eq!(
                 card.creator.is_following,
                 signed_in.then(|| world.follows.contains(&flyer.creator))
@@ -272,6 +301,7 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         // Rows go and come after the first page. What was there all along is seen exactly once; the cursor
         // survives its row; the way back from an emptied page misses nothing.
         let first = reader.load(Start::Page(1));
+        let gap = first.items.last().and_then(|last| known.iter().find(|k| k.id == last.id)).cloned();
         for &index in &world.deleted {
             diesel::delete(flyers::table.find(known[index].id)).execute(reader.connection).unwrap();
         }
@@ -279,12 +309,11 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         known.retain(|k| !deleted.contains(&k.id));
         known.extend(world.added.iter().map(|flyer| insert_flyer(reader.connection, flyer)));
         let changed = world.expected(&known, feed);
-        if let Some(next) = first.next {
+        if let (Some(next), Some(gap)) = (first.next, gap) {
             let rest = reader.walk(Start::Cursor(next), |p| p.next);
             let rest_ids = ids(&rest);
             // Everything of the changed list that lies behind the gap, which the first page's last row names.
-            let gap = first.items.last().unwrap().id;
-            let behind = expected_behind(world, &known, feed, gap, &first);
+            let behind = world.expected_behind(&known, feed, &gap);
             prop_assert_eq!(&rest_ids, &behind);
             let last = rest.last().unwrap();
             let mut all = reader.walk(Start::Cursor(last.previous.unwrap()), |p| p.previous);
@@ -301,31 +330,6 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         }
     }
     Ok(())
-}
-
-/// The changed list behind the position of the row `gap`, which may be gone.
-fn expected_behind(
-    world: &World,
-    known: &[Known],
-    feed: Feed,
-    gap: i64,
-    first: &Page<FlyerCard>,
-) -> Vec<i64> {
-    let card = first.items.iter().find(|c| c.id == gap).unwrap();
-    let position = |age: i64, place: (f64, f64), id: i64| {
-        let place = Location { latitude: place.0, longitude: place.1 };
-        (age, world.location().map(|l| l.distance_mm(place)).unwrap_or_default(), -id)
-    };
-    let base: NaiveDateTime = "2026-06-01T11:00:00".parse().unwrap();
-    let at = position((base - card.created_at).num_seconds(), (card.latitude, card.longitude), gap);
-    world
-        .expected(known, feed)
-        .into_iter()
-        .filter(|id| {
-            let flyer = &known.iter().find(|k| k.id == *id).unwrap().flyer;
-            position(flyer.age, PLACES[flyer.place], *id) > at
-        })
-        .collect()
 }
 
 fn run(engine: Engine) {

@@ -27,7 +27,9 @@ fn catalogue(c: &mut Db) -> BTreeSet<String> {
              AS line FROM information_schema.columns WHERE table_schema = 'public' \
              UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' \
              UNION ALL SELECT concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) \
-             FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+             FROM pg_constraint WHERE connamespace = 'public'::regnamespace \
+             UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal \
+             UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
         }
     };
     diesel::sql_query(query).load::<Line>(c).unwrap().into_iter().map(|l| l.line).collect()

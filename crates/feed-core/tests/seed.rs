@@ -207,7 +207,7 @@ fn the_feeds_load() {
                 let power = feed_core::users::id_by_email(connection, seed::POWER)?;
                 for feed in [Feed::All(None), Feed::Following(power), Feed::Favorites(power)] {
                     let page = PageRequest { start: Start::Page(1), size: 20 };
-                    let request = FeedRequest { feed, location: None, page, now: now() };
+                    let request = FeedRequest { listing: feed.into(), page, now: now() };
                     let page = feed::load(connection, &request)?;
                     assert_eq!(page.items.len(), 20);
                     assert!(page.items.iter().all(|card| card.is_valid && !card.images.is_empty()));

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, NaiveDateTime};
 use feed_core::db::Db;
-use feed_core::feed::{self, Feed, FeedRequest};
+use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
 use feed_core::testing::on_both;
@@ -16,8 +16,12 @@ fn now() -> NaiveDateTime {
 
 /// What a handler asks of the domain for one page.
 fn request(c: &mut Db, feed: Feed, location: Option<Location>, page: PageRequest) -> (usize, Option<Start>) {
-    feed.viewer().map(|caller| users::require(c, caller)).transpose().unwrap();
-    let page = feed::load(c, &FeedRequest { feed, location, page, now: now() }).unwrap();
+    users::require(c, feed.viewer()).unwrap();
+    let page = feed::load(
+        c,
+        &FeedRequest { listing: Listing { feed, location, categories: None }, page, now: now() },
+    )
+    .unwrap();
     (page.items.len(), page.next.map(Start::Cursor))
 }
 

@@ -38,6 +38,7 @@ pub(super) fn run() -> Result<(), StartError> {
         tokens: TokenConfig { jwt_secret: Some(Secret::new(secret)), token_ttl },
         public_url: None,
         workers: None,
+        sweep_interval: 60,
     };
     let server = Server::build(&config, listen()?, database, clock)?;
     let address = server.address()?;

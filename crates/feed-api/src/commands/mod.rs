@@ -7,7 +7,8 @@ use std::io::IsTerminal;
 
 use clap::{Args, Parser, Subcommand};
 use feed_core::clock::Clock;
-use feed_core::{seed, users};
+use feed_core::sweep::Swept;
+use feed_core::{seed, sweep, users};
 
 use crate::auth::Tokens;
 use crate::config::{DatabaseConfig, ServeConfig, StartError, TokenConfig, run_migrations};
@@ -37,6 +38,10 @@ enum Command {
     /// The same seed gives the same data; repeating it adds nothing. A database with other people's
     /// accounts is refused.
     Seed(SeedArgs),
+    /// Mark the flyers that are over, so that feeds pass over them without looking.
+    ///
+    /// `serve` does so by itself; this is for databases that nothing serves at the moment.
+    Sweep(DatabaseConfig),
     /// Print a token of the account with this e-mail, for scripts.
     Token(TokenArgs),
     /// Serve a database of its own with demo data, on this machine only.
@@ -94,6 +99,7 @@ pub fn run(cli: Cli) -> Result<(), StartError> {
         Command::Serve(config) => serve(&config),
         Command::Migrate(config) => migrate(&config),
         Command::Seed(args) => seed(&args),
+        Command::Sweep(config) => sweep(&config),
         Command::Token(args) => token(&args),
         Command::Demo => demo::run(),
     }
@@ -140,6 +146,12 @@ fn seed(args: &SeedArgs) -> Result<(), StartError> {
         seed::seed(&database, &plan, Clock::default().now(), args.force, progress)
     })?;
     println!("{outcome}");
+    Ok(())
+}
+
+fn sweep(config: &DatabaseConfig) -> Result<(), StartError> {
+    let Swept { marked, cleared } = sweep::sweep(&config.open_current(false)?)?;
+    println!("marked {marked} flyers as over, took the mark off {cleared}");
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use feed_core::feed::{self, Feed, FeedRequest};
+use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::{Error, users};
 
 use super::links::{self, Links};
@@ -59,16 +59,21 @@ async fn answer(
     feed: Feed,
     query: &Query,
 ) -> Result<HttpResponse, ApiError> {
-    if query.get("order")?.is_some_and(|order| order != "newest") {
-        return Err(Error::invalid("order", "must be newest").into());
-    }
-    let location = query.location()?;
-    let scope = feed::cursor_scope(feed, location);
+    let feed = match (query.get("order")?, feed) {
+        (None | Some("newest"), feed) => feed,
+        (Some("favorited"), Feed::Favorites(viewer)) => Feed::Favorited(viewer),
+        (Some(_), Feed::Favorites(_)) => {
+            return Err(Error::invalid("order", "must be newest or favorited").into());
+        }
+        (Some(_), _) => return Err(Error::invalid("order", "must be newest").into()),
+    };
+    let listing = Listing { feed, location: query.location()?, categories: query.categories()? };
+    let scope = listing.cursor_scope();
     let page = query.page(&state.cursors, &scope)?;
-    let wanted = FeedRequest { feed, location, page, now: state.clock.now() };
+    let wanted = FeedRequest { listing, page, now: state.clock.now() };
     let page = state
         .read(move |c| {
-            feed.viewer().map(|caller| users::require(c, caller)).transpose()?;
+            users::require(c, feed.viewer())?;
             feed::load(c, &wanted)
         })
         .await?;

@@ -37,7 +37,7 @@ pub(super) async fn show(
     let now = state.clock.now();
     let card = state
         .read(move |c| {
-            viewer.map(|caller| users::require(c, caller)).transpose()?;
+            users::require(c, viewer)?;
             feed::load_one(c, id, viewer, now)
         })
         .await?;

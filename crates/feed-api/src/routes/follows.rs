@@ -45,7 +45,7 @@ pub(super) async fn status(
     let followed = query.id("user_id")?;
     let status = state
         .read(move |c| {
-            viewer.map(|caller| users::require(c, caller)).transpose()?;
+            users::require(c, viewer)?;
             follows::status(c, viewer, followed)
         })
         .await?;

@@ -128,6 +128,10 @@ fn bad_parameters_are_named() {
                 ("cursor=AAAA", "cursor"),
                 ("page=1&cursor=AAAA", "cursor"),
                 ("order=oldest", "order"),
+                ("categories=", "categories"),
+                ("categories=events,", "categories"),
+                ("categories=Events", "categories"),
+                ("categories=events,music", "categories"),
             ] {
                 eprintln!("{path}?{query}");
                 get(query).expect_invalid(field);
@@ -139,6 +143,7 @@ fn bad_parameters_are_named() {
                 "page=200&page_size=50",
                 "page_size=99999999999999999999",
                 "order=newest",
+                "categories=events,nightlife,service,events",
                 "unknown=%FF&x",
                 "",
             ] {
@@ -236,6 +241,8 @@ fn a_cursor_opens_its_own_list_only() {
         get("/api/feed/?", &user).expect_invalid("cursor");
         get("/api/favorites/feed/?", &other).expect_invalid("cursor");
         get("/api/favorites/feed/?lat=1&lng=1&", &user).expect_invalid("cursor");
+        get("/api/favorites/feed/?order=favorited&", &user).expect_invalid("cursor");
+        get("/api/favorites/feed/?categories=events&", &user).expect_invalid("cursor");
         get("/api/favorites/feed/?page=1&", &user).expect_invalid("cursor");
         for n in 0..cursor.len() {
             let mut forged = cursor.clone().into_bytes();
@@ -329,4 +336,71 @@ fn links_carry_the_public_url_or_the_requests_host() {
         let page = app.send_raw("GET", "/api/feed/?page_size=1", &headers, "").expect(200).json();
         assert!(page["next"].as_str().unwrap().starts_with(&app.url("/api/feed/?")));
     }
+}
+
+#[test]
+fn favorites_by_the_time_of_the_favorite() {
+    on_both(|app| {
+        let (creator, user) = (app.user("creator"), app.user("reader"));
+        let flyers: Vec<_> = (0..6)
+            .map(|n| {
+                app.pass(TimeDelta::seconds(1));
+                app.publish(&creator, &format!("Flyer {n}"))
+            })
+            .collect();
+        // The middle ones first, and all within a second.
+        let favorited: Vec<_> = [2, 4, 0, 5, 1, 3].into_iter().map(|n| flyers[n]).collect();
+        for &flyer in &favorited {
+            app.pass(TimeDelta::milliseconds(1));
+            app.favorite(&user, flyer);
+        }
+        let newest_first: Vec<_> = favorited.into_iter().rev().collect();
+        for path in ["/api/favorites/feed/?", "/api/flyers/?filter=favorites&"] {
+            let mut next = app.url(&format!("{path}order=favorited&page_size=4&lat=47.3&lng=8.5"));
+            let mut seen = Vec::new();
+            while let Some(url) = (!next.is_empty()).then_some(&next) {
+                let page = app.get(url, Some(&user)).expect(200).json();
+                assert_eq!(page["count"], 6);
+                assert!(page["results"][0]["distance_km"].is_f64(), "cards tell the distance all the same");
+                seen.extend(ids(&page));
+                next = page["next"].as_str().unwrap_or_default().to_owned();
+            }
+            assert_eq!(seen, newest_first);
+        }
+        for path in ["/api/feed/", "/api/following/feed/", "/api/flyers/?filter=following"] {
+            let joint = if path.contains('?') { '&' } else { '?' };
+            app.get(&format!("{path}{joint}order=favorited"), Some(&user)).expect_invalid("order");
+        }
+    });
+}
+
+#[test]
+fn categories_choose_flyers_with_any_of_them() {
+    on_both(|app| {
+        let (creator, user) = (app.user("creator"), app.user("reader"));
+        app.follow(&user, &creator);
+        let publish = |categories: Value| {
+            app.pass(TimeDelta::seconds(1));
+            let mut flyer = app.flyer("Flyer");
+            flyer["categories"] = categories;
+            let id =
+                app.post("/api/flyers/", Some(&creator), flyer).expect(201).json()["id"].as_i64().unwrap();
+            app.favorite(&user, id);
+            id
+        };
+        let events = publish(json!(["events"]));
+        let night = publish(json!(["nightlife"]));
+        let both = publish(json!(["service", "events"]));
+        for path in FEEDS {
+            let ids = |query: &str| {
+                let page = app.get(&format!("{path}?{query}"), Some(&user)).expect(200).json();
+                assert_eq!(page["count"], page["results"].as_array().unwrap().len());
+                ids(&page)
+            };
+            assert_eq!(ids("categories=events"), [both, events]);
+            assert_eq!(ids("categories=service,nightlife"), [both, night]);
+            assert_eq!(ids("categories=nightlife&lat=47&lng=8"), [night]);
+            assert_eq!(ids("categories=events,nightlife,service"), [both, night, events]);
+        }
+    });
 }

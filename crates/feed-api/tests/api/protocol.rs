@@ -1,6 +1,10 @@
 //! What every answer keeps to: paths, methods, ids, caching, health.
 
-use crate::app::on_both;
+use std::time::{Duration, Instant};
+
+use feed_core::db::Engine;
+
+use crate::app::{App, on_both};
 
 #[test]
 fn paths_work_with_and_without_their_slash() {
@@ -76,4 +80,18 @@ fn readiness_follows_the_schema() {
         let failed = app.get("/api/feed/", None).expect_problem(500);
         assert!(!failed.text.contains("flyers"), "nothing internal leaks: {}", failed.text);
     });
+}
+
+#[test]
+fn a_server_sweeps_at_its_interval() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let app = App::start_with(engine, &["--sweep-interval", "1"]);
+        // Valid by the service's clock, which this test sets; over by the database's, which the sweeper asks.
+        app.publish(&app.user("creator"), "Flyer");
+        let started = Instant::now();
+        while !app.ids("/api/feed/", None).is_empty() {
+            assert!(started.elapsed() < Duration::from_secs(20), "nothing was swept on {engine:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
 }

@@ -10,7 +10,7 @@
 //! a probe, so that it never costs more than the merge that it may save. Where it does not find a whole page,
 //! the merge runs. Both are one statement.
 
-use super::keys::{VALID, Way};
+use super::keys::Way;
 use crate::db::Engine;
 
 /// The look covers so many flyers at most: follows beyond this make the page likelier to be among them.
@@ -26,24 +26,25 @@ const FOLLOWED: &str =
 const IS_RECENT: &str = "(SELECT count(*) FROM recent) = :reach";
 
 /// The look: the first `:reach` rows behind `(:at, {id})`, as far as it goes.
-fn recent(way: &Way, id: &str) -> String {
+fn recent(way: &Way, shown: &str, id: &str) -> String {
     let Way { order, behind, before, .. } = way;
     let from = format!("FROM flyers f WHERE (f.created_at, f.id) {behind} (:at, {id})");
     format!(
         "recent AS MATERIALIZED (SELECT f.id, f.created_at {from} AND f.created_at {before} coalesce((\
          SELECT f.created_at {from} ORDER BY f.created_at {order}, f.id {order} LIMIT 1 OFFSET (\
          SELECT count(*) FROM (SELECT 1 FROM follows w WHERE w.follower_id = :viewer LIMIT {LOOK}) w)), :end) \
-         AND {VALID} AND {FOLLOWED} ORDER BY f.created_at {order}, f.id {order} LIMIT :reach)"
+         AND {shown} AND {FOLLOWED} ORDER BY f.created_at {order}, f.id {order} LIMIT :reach)"
     )
 }
 
-/// The `(id, created_at)` of the feed's flyers behind `(:at, {id})`, by `(created_at, id)`, up to `limit`.
-pub(super) fn walk(engine: Engine, way: &Way, id: &str, limit: &str) -> String {
+/// The `(id, sorted_at)` of the feed's flyers behind `(:at, {id})`, by `(created_at, id)`, up to `limit`:
+/// of those that are `shown`, a condition on the flyer `f`.
+pub(super) fn walk(engine: Engine, shown: &str, way: &Way, id: &str, limit: &str) -> String {
     let Way { order, behind, .. } = way;
-    let recent = recent(way, id);
+    let recent = recent(way, shown, id);
     let list = format!(
         "flyers f WHERE f.creator_id = w.followed_id AND (f.created_at, f.id) {behind} (:at, {id}) \
-         AND {VALID}"
+         AND {shown}"
     );
     let by = format!("ORDER BY f.created_at {order}, f.id {order}");
     let follows = format!("w.follower_id = :viewer AND NOT {IS_RECENT}");
@@ -59,22 +60,22 @@ pub(super) fn walk(engine: Engine, way: &Way, id: &str, limit: &str) -> String {
         ),
     };
     format!(
-        "WITH {recent} SELECT f.id, f.created_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
+        "WITH {recent} SELECT f.id, f.created_at AS sorted_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
          UNION ALL SELECT id, created_at FROM ({merge}) m) f {by} LIMIT {limit}"
     )
 }
 
-/// The `(id, created_at, distance)` of the feed's flyers from the position's second to the one in which the
+/// The `(id, sorted_at, distance)` of the feed's flyers from the position's second to the one in which the
 /// page ends.
 ///
 /// The merge probes each list once here too: the lists whose head, seen from the position's second, lies
 /// before the edge have no part in the page.
-pub(super) fn down_to_the_edge(engine: Engine, way: &Way, distance: &str) -> String {
+pub(super) fn down_to_the_edge(engine: Engine, shown: &str, way: &Way, distance: &str) -> String {
     let Way { order, behind, before, .. } = way;
-    let recent = recent(way, ":beyond");
+    let recent = recent(way, shown, ":beyond");
     let by = format!("ORDER BY f.created_at {order}, f.id {order}");
     let list = |creator: &str, behind: &str| {
-        format!("flyers f WHERE f.creator_id = {creator} AND f.created_at {behind} :at AND {VALID}")
+        format!("flyers f WHERE f.creator_id = {creator} AND f.created_at {behind} :at AND {shown}")
     };
     let (from_here, from_next) = (list("w.followed_id", &format!("{behind}=")), list("h.creator_id", behind));
     let rows_of_lists = match engine {
@@ -84,7 +85,7 @@ pub(super) fn down_to_the_edge(engine: Engine, way: &Way, distance: &str) -> Str
         ),
     };
     let page = format!("{before}= coalesce((SELECT created_at FROM edge), :end)");
-    let row = format!("SELECT f.id, f.created_at, {distance} AS distance FROM");
+    let row = format!("SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM");
     format!(
         "WITH {recent}, \
          heads AS MATERIALIZED (SELECT w.followed_id AS creator_id, \
@@ -97,8 +98,8 @@ pub(super) fn down_to_the_edge(engine: Engine, way: &Way, distance: &str) -> Str
          UNION ALL SELECT id, created_at FROM (SELECT f.id, f.created_at FROM {rows_of_lists} {by} LIMIT :reach) m\
          ) f {by} LIMIT 1 OFFSET :last) \
          {row} flyers f WHERE {IS_RECENT} AND f.created_at {behind}= :at AND f.created_at {page} \
-         AND {VALID} AND {FOLLOWED} \
+         AND {shown} AND {FOLLOWED} \
          UNION ALL {row} heads h CROSS JOIN flyers f WHERE h.head {page} AND f.creator_id = h.creator_id \
-         AND f.created_at {behind}= :at AND f.created_at {page} AND {VALID}"
+         AND f.created_at {behind}= :at AND f.created_at {page} AND {shown}"
     )
 }

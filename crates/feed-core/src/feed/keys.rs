@@ -1,13 +1,13 @@
 //! The SQL of the feeds: which flyers are on a page, and what a card shows of them.
 //!
 //! Every page query has the same two layers. The inner one, the *keys*, walks narrow indexes from a
-//! position in one direction and yields `(id, created_at, distance)` of the page's rows and no more. The
+//! position in one direction and yields `(id, sorted_at, distance)` of the page's rows and no more. The
 //! outer one fetches those rows with creator and flags. A position is always there: the first page starts
 //! at [`Position::START`](crate::page::Position::START), so there is one form for every page.
 //!
-//! Without a location the order is that of the indexes, `(created_at, id)`. With one, flyers of the same
+//! Without a location the order is that of the indexes, `(sorted_at, id)`. With one, flyers of the same
 //! second are ordered by distance, which no index knows. Then the keys take two steps: walk by
-//! `(created_at, id)` to find the second in which the page ends, the *edge*; then take everything from the
+//! `(sorted_at, id)` to find the second in which the page ends, the *edge*; then take everything from the
 //! position's second to the edge, compute the distances of those only, sort and cut.
 //!
 //! The following feed is in [`following`].
@@ -15,18 +15,15 @@
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 
-use super::{CardColumns, Feed, FeedRequest, following};
+use super::{CardColumns, Feed, FeedRequest, Listing, following};
 use crate::db::Engine;
 use crate::geo;
 use crate::page::{COUNT_LIMIT, Direction, MAX_PAGE_SIZE, Position};
 use crate::sql::{Statement, Value};
 
-/// Valid now: judged by the clock in every query.
-pub(super) const VALID: &str = "f.valid_from <= :now AND f.valid_until > :now";
-
 /// The words that turn a query round.
 pub(super) struct Way {
-    /// Order of `created_at` and `id`.
+    /// Order of `sorted_at` and `id`.
     pub(super) order: &'static str,
     /// Order of `distance`, which is sorted the other way.
     pub(super) distance_order: &'static str,
@@ -64,34 +61,95 @@ impl Way {
     }
 }
 
+/// Where the rows of a feed are, each with all that decides whether it is shown and where.
+struct Source {
+    /// The table, or tables.
+    from: &'static str,
+    /// The same with the flyers `f`, and what joins them.
+    with_flyers: &'static str,
+    /// The column that the feed is sorted by, then by the next.
+    at: &'static str,
+    id: &'static str,
+    /// What a row must be to be shown.
+    shown: String,
+}
+
+impl Source {
+    fn of(listing: &Listing) -> Self {
+        let by_favorite = |at| Self {
+            from: "favorites v WHERE v.user_id = :viewer AND",
+            with_flyers: "favorites v CROSS JOIN flyers f WHERE f.id = v.flyer_id AND v.user_id = :viewer AND",
+            at,
+            id: "v.flyer_id",
+            shown: shown(listing, "v.flyer_"),
+        };
+        let of_flyers = |from| Self {
+            from,
+            with_flyers: from,
+            at: "f.created_at",
+            id: "f.id",
+            shown: shown(listing, "f."),
+        };
+        match listing.feed {
+            Feed::All(_) => of_flyers("flyers f WHERE"),
+            Feed::Favorites(_) => by_favorite("v.flyer_created_at"),
+            Feed::Favorited(_) => by_favorite("v.created_at"),
+            Feed::Following(_) => of_flyers(
+                "follows w CROSS JOIN flyers f WHERE w.follower_id = :viewer AND f.creator_id = w.followed_id AND",
+            ),
+        }
+    }
+}
+
+/// Not marked as expired, valid by the clock, and of a wanted category: all from columns of the feed's index.
+///
+/// The mark is no bind: a partial index serves only what the text itself says.
+fn shown(listing: &Listing, prefix: &str) -> String {
+    let wanted = match listing.categories {
+        None => String::new(),
+        Some(_) => format!(" AND {prefix}categories & :categories <> 0"),
+    };
+    format!("NOT {prefix}expired AND {prefix}valid_from <= :now AND {prefix}valid_until > :now{wanted}")
+}
+
+/// The binds that say what is listed, in page and count.
+fn listing_binds(listing: &Listing, now: NaiveDateTime) -> Vec<(&'static str, Value)> {
+    let mut binds =
+        vec![("now", Value::Time(now)), ("viewer", Value::Int(listing.feed.viewer().unwrap_or_default()))];
+    binds.extend(listing.categories.map(|set| ("categories", Value::Int(i16::from(set).into()))));
+    binds
+}
+
 pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColumns> {
-    let way = Way::of(request.page.direction());
-    let position = request.page.position();
-    let mut binds = vec![
-        ("now", Value::Time(request.now)),
-        ("viewer", Value::Int(request.feed.viewer().unwrap_or_default())),
+    let FeedRequest { listing, page, now } = request;
+    let way = Way::of(page.direction());
+    let position = page.position();
+    let mut binds = listing_binds(listing, *now);
+    binds.extend([
         ("at", Value::Time(position.at)),
         ("id", Value::Int(position.id)),
-        ("limit", Value::Int(request.page.limit().into())),
-        ("offset", Value::Int(request.page.offset().into())),
-        ("reach", Value::Int((request.page.offset() + request.page.limit()).into())),
+        ("limit", Value::Int(page.limit().into())),
+        ("offset", Value::Int(page.offset().into())),
+        ("reach", Value::Int((page.offset() + page.limit()).into())),
         ("end", Value::Time(way.end.at)),
-    ];
-    let keys = match request.location {
-        None => format!(
-            "SELECT id, created_at, CAST(NULL AS bigint) AS distance FROM ({}) k",
-            walk(engine, request.feed, &way, ":id", ":limit OFFSET :offset"),
-        ),
-        Some(location) => {
-            binds.extend([
-                ("lat", Value::Real(location.latitude)),
-                ("lng", Value::Real(location.longitude)),
-                ("distance", Value::Int(position.distance)),
-                ("beyond", Value::Int(way.beyond)),
-                ("last", Value::Int((request.page.offset() + request.page.limit() - 1).into())),
-            ]);
-            by_distance(engine, request.feed, &way)
-        }
+    ]);
+    if let Some(location) = listing.location {
+        binds.extend([("lat", Value::Real(location.latitude)), ("lng", Value::Real(location.longitude))]);
+    }
+    let (keys, distance) = if listing.is_sorted_by_distance() {
+        binds.extend([
+            ("distance", Value::Int(position.distance)),
+            ("beyond", Value::Int(way.beyond)),
+            ("last", Value::Int((page.offset() + page.limit() - 1).into())),
+        ]);
+        (by_distance(engine, listing, &way), "k.distance")
+    } else {
+        let keys = walk(engine, listing, &way, ":id", ":limit OFFSET :offset");
+        let distance = match listing.location {
+            Some(_) => geo::distance_expression(engine),
+            None => "CAST(NULL AS bigint)",
+        };
+        (format!("SELECT id, sorted_at, 0 AS distance FROM ({keys}) k"), distance)
     };
     // The literal limit says nothing new to the result, but to PostgreSQL: it guesses a bound limit to be
     // a tenth of all rows, and would fetch those by whole tables.
@@ -99,7 +157,8 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
     let Way { order, distance_order, .. } = way;
     cards(
         &format!("(SELECT * FROM ({keys}) k LIMIT {max}) k"),
-        &format!("k.created_at {order}, k.distance {distance_order}, k.id {order}"),
+        distance,
+        &format!("k.sorted_at {order}, k.distance {distance_order}, k.id {order}"),
         &binds,
     )
 }
@@ -107,9 +166,14 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
 /// One flyer by its id.
 pub(super) fn single(flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumns> {
     cards(
-        "(SELECT CAST(:id AS bigint) AS id, CAST(NULL AS bigint) AS distance) k",
+        "(SELECT CAST(:id AS bigint) AS id, CAST(:at AS timestamp) AS sorted_at) k",
+        "CAST(NULL AS bigint)",
         "k.id",
-        &[("id", Value::Int(flyer_id)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
+        &[
+            ("id", Value::Int(flyer_id)),
+            ("at", Value::Time(Position::START.at)),
+            ("viewer", Value::Int(viewer.unwrap_or_default())),
+        ],
     )
 }
 
@@ -117,14 +181,14 @@ pub(super) fn single(flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumn
 ///
 /// CROSS JOIN holds SQLite to this order: keys, flyers and creators by their primary keys. The flags are no
 /// EXISTS: PostgreSQL would read all favorites and follows of the viewer into a hash for it.
-fn cards(keys: &str, order: &str, binds: &[(&str, Value)]) -> Statement<CardColumns> {
+fn cards(keys: &str, distance: &str, order: &str, binds: &[(&str, Value)]) -> Statement<CardColumns> {
     Statement::new(
         format!(
             "SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, \
              f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, \
              coalesce((SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), FALSE), \
              coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), \
-             k.distance \
+             {distance}, k.sorted_at \
              FROM {keys} CROSS JOIN flyers f CROSS JOIN users u \
              WHERE f.id = k.id AND u.id = f.creator_id ORDER BY {order}"
         ),
@@ -132,69 +196,64 @@ fn cards(keys: &str, order: &str, binds: &[(&str, Value)]) -> Statement<CardColu
     )
 }
 
-/// The `(id, created_at)` of the feed's flyers behind `(:at, {id})`, by `(created_at, id)`, up to `limit`.
-fn walk(engine: Engine, feed: Feed, way: &Way, id: &str, limit: &str) -> String {
+/// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
+fn walk(engine: Engine, listing: &Listing, way: &Way, id: &str, limit: &str) -> String {
     let Way { order, behind, .. } = way;
-    match feed {
-        Feed::All(_) => format!(
-            "SELECT f.id, f.created_at FROM flyers f \
-             WHERE (f.created_at, f.id) {behind} (:at, {id}) AND {VALID} \
-             ORDER BY f.created_at {order}, f.id {order} LIMIT {limit}"
+    let Source { from, at, id: row_id, shown, .. } = Source::of(listing);
+    match listing.feed {
+        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) => format!(
+            "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {shown} \
+             AND ({at}, {row_id}) {behind} (:at, {id}) ORDER BY {at} {order}, {row_id} {order} LIMIT {limit}"
         ),
-        Feed::Favorites(_) => format!(
-            "SELECT v.flyer_id AS id, v.flyer_created_at AS created_at FROM favorites v CROSS JOIN flyers f \
-             WHERE f.id = v.flyer_id AND v.user_id = :viewer \
-             AND (v.flyer_created_at, v.flyer_id) {behind} (:at, {id}) AND {VALID} \
-             ORDER BY v.flyer_created_at {order}, v.flyer_id {order} LIMIT {limit}"
-        ),
-        Feed::Following(_) => following::walk(engine, way, id, limit),
+        Feed::Following(_) => following::walk(engine, &shown, way, id, limit),
     }
 }
 
 /// The keys in the order of a feed with a location: see the module's text.
-fn by_distance(engine: Engine, feed: Feed, way: &Way) -> String {
+fn by_distance(engine: Engine, listing: &Listing, way: &Way) -> String {
     let Way { order, distance_order, behind, before, .. } = way;
     let distance = geo::distance_expression(engine);
-    let rows = match feed {
-        Feed::Following(_) => following::down_to_the_edge(engine, way, distance),
-        Feed::All(_) | Feed::Favorites(_) => {
+    let Source { with_flyers, at, shown, .. } = Source::of(listing);
+    let rows = match listing.feed {
+        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) => {
             // Rows of the position's own second come on top of these: the edge is never too near.
-            let edge = walk(engine, feed, way, ":beyond", "1 OFFSET :last");
-            let (from, at) = source(feed);
+            let edge = walk(engine, listing, way, ":beyond", "1 OFFSET :last");
             format!(
-                "SELECT f.id, f.created_at, {distance} AS distance FROM {from} {at} {behind}= :at \
-                 AND {at} {before}= coalesce((SELECT created_at FROM ({edge}) e), :end) AND {VALID}"
+                "SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM {with_flyers} {shown} \
+                 AND {at} {behind}= :at AND {at} {before}= coalesce((SELECT sorted_at FROM ({edge}) e), :end)"
             )
         }
+        Feed::Following(_) => following::down_to_the_edge(engine, &shown, way, distance),
     };
     format!(
-        "SELECT id, created_at, distance FROM ({rows}) f \
-         WHERE created_at <> :at OR distance {before} :distance OR (distance = :distance AND id {behind} :id) \
-         ORDER BY created_at {order}, distance {distance_order}, id {order} LIMIT :limit OFFSET :offset"
+        "SELECT id, sorted_at, distance FROM ({rows}) f \
+         WHERE sorted_at <> :at OR distance {before} :distance OR (distance = :distance AND id {behind} :id) \
+         ORDER BY sorted_at {order}, distance {distance_order}, id {order} LIMIT :limit OFFSET :offset"
     )
 }
 
-/// Counts the feed's valid flyers up to the limit of exact counts and one.
-pub(super) fn count(feed: Feed, now: NaiveDateTime) -> Statement<BigInt> {
-    let (from, _) = source(feed);
+/// Counts the listed flyers up to the limit of exact counts and one.
+pub(super) fn count(listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
+    let Source { from, shown, .. } = Source::of(listing);
     let limit = COUNT_LIMIT + 1;
     Statement::new(
-        format!("SELECT count(*) FROM (SELECT 1 FROM {from} {VALID} LIMIT {limit}) f"),
-        &[("now", Value::Time(now)), ("viewer", Value::Int(feed.viewer().unwrap_or_default()))],
+        format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f"),
+        &listing_binds(listing, now),
     )
 }
 
-/// The tables of a feed with the start of their condition, and the column that its index sorts by.
-fn source(feed: Feed) -> (&'static str, &'static str) {
-    match feed {
-        Feed::All(_) => ("flyers f WHERE", "f.created_at"),
-        Feed::Favorites(_) => (
-            "favorites v CROSS JOIN flyers f WHERE f.id = v.flyer_id AND v.user_id = :viewer AND",
-            "v.flyer_created_at",
-        ),
-        Feed::Following(_) => (
-            "follows w CROSS JOIN flyers f WHERE f.creator_id = w.followed_id AND w.follower_id = :viewer AND",
-            "f.created_at",
-        ),
-    }
+/// The images of up to [`MAX_PAGE_SIZE`] flyers, of each flyer in order.
+///
+/// Always as many binds, so that one text serves every page: a statement with a list of changing length is
+/// prepared anew each time, which costs PostgreSQL more than running it.
+pub(super) fn images(flyer_ids: &[i64]) -> Statement<super::ImageColumns> {
+    let mut ids = flyer_ids.to_vec();
+    // No flyer has this id.
+    ids.resize(ids.len().max(MAX_PAGE_SIZE as usize), 0);
+    Statement::new(
+        "SELECT flyer_id, position, url FROM flyer_images WHERE flyer_id IN (:ids) \
+         ORDER BY flyer_id, position"
+            .to_owned(),
+        &[("ids", Value::Ids(ids))],
+    )
 }

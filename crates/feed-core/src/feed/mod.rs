@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::geo::Location;
 use crate::models::{Categories, FlyerImage};
 use crate::page::{Count, Page, PageRequest, Position};
-use crate::schema::{flyer_images, flyers};
+use crate::schema::flyers;
 use crate::sql::Statement;
 
 /// Which flyers a feed shows, and to whom; always only those that are valid now.
@@ -25,8 +25,10 @@ use crate::sql::Statement;
 pub enum Feed {
     /// Every flyer, to anyone: with a user's flags, or without.
     All(Option<i64>),
-    /// The flyers that this user favorited.
+    /// The flyers that this user favorited, the newest flyer first.
     Favorites(i64),
+    /// The same, the most recently favorited first.
+    Favorited(i64),
     /// The flyers of the creators whom this user follows.
     Following(i64),
 }
@@ -37,43 +39,64 @@ impl Feed {
     pub fn viewer(self) -> Option<i64> {
         match self {
             Self::All(viewer) => viewer,
-            Self::Favorites(viewer) | Self::Following(viewer) => Some(viewer),
+            Self::Favorites(viewer) | Self::Favorited(viewer) | Self::Following(viewer) => Some(viewer),
         }
     }
 
+    /// What cursors call it: its name and its order.
     fn name(self) -> &'static str {
         match self {
-            Self::All(_) => "all",
-            Self::Favorites(_) => "favorites",
-            Self::Following(_) => "following",
+            Self::All(_) => "all/newest",
+            Self::Favorites(_) => "favorites/newest",
+            Self::Favorited(_) => "favorites/favorited",
+            Self::Following(_) => "following/newest",
         }
+    }
+}
+
+/// A list of flyers in its order, of which a page is one part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Listing {
+    /// The feed and its viewer.
+    pub feed: Feed,
+    /// Where the viewer is: cards tell the distance, and flyers of the same second are ordered by it.
+    pub location: Option<Location>,
+    /// Only flyers with any of these.
+    pub categories: Option<Categories>,
+}
+
+impl From<Feed> for Listing {
+    fn from(feed: Feed) -> Self {
+        Self { feed, location: None, categories: None }
+    }
+}
+
+impl Listing {
+    /// What cursors of this list are bound to: they lead nowhere in another one.
+    #[must_use]
+    pub fn cursor_scope(&self) -> String {
+        let viewer = self.feed.viewer().unwrap_or_default();
+        // The bits of the floats: two places that print alike are two places.
+        let bits = |l: Location| (l.latitude.to_bits(), l.longitude.to_bits());
+        let categories = self.categories.map(i16::from);
+        format!("{}/{viewer}/{:x?}/{categories:?}", self.feed.name(), self.location.map(bits))
+    }
+
+    /// A favorite's time has microseconds: there are no ties for a distance to break.
+    fn is_sorted_by_distance(&self) -> bool {
+        self.location.is_some() && !matches!(self.feed, Feed::Favorited(_))
     }
 }
 
 /// A page of a feed, as it is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FeedRequest {
-    /// The feed and its viewer.
-    pub feed: Feed,
-    /// Where the viewer is: orders flyers of the same second by distance.
-    pub location: Option<Location>,
+    /// Of which list.
+    pub listing: Listing,
     /// Which page.
     pub page: PageRequest,
     /// The moment at which validity is judged.
     pub now: NaiveDateTime,
-}
-
-/// What cursors of this feed, viewer and location are bound to.
-#[must_use]
-pub fn cursor_scope(feed: Feed, location: Option<Location>) -> String {
-    let viewer = feed.viewer().unwrap_or_default();
-    match location {
-        None => format!("{}/newest/{viewer}", feed.name()),
-        // The bits of the floats: two places that print alike are two places.
-        Some(Location { latitude, longitude }) => {
-            format!("{}/newest/{viewer}/{:x}/{:x}", feed.name(), latitude.to_bits(), longitude.to_bits())
-        }
-    }
 }
 
 /// A flyer as a feed shows it.
@@ -154,7 +177,11 @@ pub type CardColumns = (
     Bool,
     Bool,
     Nullable<BigInt>,
+    Timestamp,
 );
+
+/// The columns of [`images_query`].
+pub type ImageColumns = (BigInt, SmallInt, Text);
 
 /// A row of [`page_query`].
 #[derive(Debug, Clone, PartialEq, Queryable, Identifiable)]
@@ -176,11 +203,12 @@ pub struct CardRow {
     is_favorited: bool,
     is_following: bool,
     distance_mm: Option<i64>,
+    sorted_at: NaiveDateTime,
 }
 
 impl CardRow {
     fn position(&self) -> Position {
-        Position { at: self.created_at, distance: self.distance_mm.unwrap_or_default(), id: self.id }
+        Position { at: self.sorted_at, distance: self.distance_mm.unwrap_or_default(), id: self.id }
     }
 
     fn into_card(self, images: Vec<FlyerImage>, viewer: Option<i64>, now: NaiveDateTime) -> FlyerCard {
@@ -224,10 +252,10 @@ pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard
     let rows: Vec<CardRow> = page_query(connection.engine(), request).load(connection)?;
     let rows = rows.into_iter().map(|row| (row.position(), row)).collect();
     let page = Page::assemble(&request.page, rows, || {
-        let rows: i64 = count_query(request.feed, request.now).get_result(connection)?;
+        let rows: i64 = count_query(&request.listing, request.now).get_result(connection)?;
         Ok::<_, crate::Error>(Count::of(u32::try_from(rows).unwrap_or(u32::MAX)))
     })?;
-    let items = into_cards(connection, page.items, request.feed.viewer(), request.now)?;
+    let items = into_cards(connection, page.items, request.listing.feed.viewer(), request.now)?;
     Ok(Page { items, count: page.count, next: page.next, previous: page.previous })
 }
 
@@ -257,7 +285,8 @@ fn into_cards(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let images: Vec<FlyerImage> = images_query(&rows).load(connection)?;
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let images: Vec<FlyerImage> = images_query(&ids).load(connection)?;
     let images = images.grouped_by(&rows);
     Ok(rows
         .into_iter()
@@ -267,12 +296,10 @@ fn into_cards(
         .collect())
 }
 
-/// The images of a page, of each flyer in order: one range of the primary key a flyer.
+/// The images of a page's flyers, of each flyer in order: one range of the primary key a flyer.
 #[must_use]
-pub fn images_query(
-    rows: &Vec<CardRow>,
-) -> diesel::dsl::Order<<FlyerImage as BelongingToDsl<&Vec<CardRow>>>::Output, flyer_images::position> {
-    FlyerImage::belonging_to(rows).order(flyer_images::position)
+pub fn images_query(flyer_ids: &[i64]) -> Statement<ImageColumns> {
+    keys::images(flyer_ids)
 }
 
 /// The cards of a page, in the direction of travel and one more than it has, without their images.
@@ -281,8 +308,8 @@ pub fn page_query(engine: Engine, request: &FeedRequest) -> Statement<CardColumn
     keys::page(engine, request)
 }
 
-/// How many valid flyers a feed has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
+/// How many flyers a list has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
 #[must_use]
-pub fn count_query(feed: Feed, now: NaiveDateTime) -> Statement<BigInt> {
-    keys::count(feed, now)
+pub fn count_query(listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
+    keys::count(listing, now)
 }

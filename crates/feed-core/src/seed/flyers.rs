@@ -9,6 +9,7 @@ use super::places::{self, Town};
 use super::text::{self, Text};
 use super::world::{DAY, TODAY, World};
 use crate::models::{Flyer, FlyerImage};
+use crate::sweep;
 
 /// Makes the flyers one after the other.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ impl<'a> Flyers<'a> {
             url: format!("https://images.demo.pockitflyer.test/flyers/{number}/{position}.jpg"),
         });
         let images = images.collect();
+        let over = world.second(TODAY.into()) - sweep::MARGIN;
         let flyer = Flyer {
             id,
             creator_id: world.user_id(publication.creator),
@@ -54,6 +56,7 @@ impl<'a> Flyers<'a> {
             valid_from,
             valid_until,
             created_at: world.second(publication.second.into()),
+            expired: valid_until < over,
         };
         (flyer, images)
     }

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::dice::{Subject, Zipf, distinct, skewed_count, stream};
 use super::world::{ACTIVE, NEW, POWER, World};
-use crate::models::{Favorite, Follow};
+use crate::models::{Favorite, FlyerCopy, Follow};
 
 /// How many favorites a user has at most.
 const FAVORITES_MAX: u32 = 1_000;
@@ -53,17 +53,19 @@ impl<'a> Follows<'a> {
 #[derive(Debug)]
 pub(super) struct Favorites<'a> {
     world: &'a World,
+    /// In the order of the flyers' ids.
+    flyers: &'a [FlyerCopy],
     rng: ChaCha8Rng,
 }
 
 impl<'a> Favorites<'a> {
-    pub(super) fn new(world: &'a World) -> Self {
-        Self { world, rng: stream(world.plan.seed, Subject::Favorites) }
+    pub(super) fn new(world: &'a World, flyers: &'a [FlyerCopy]) -> Self {
+        Self { world, flyers, rng: stream(world.plan.seed, Subject::Favorites) }
     }
 
     /// In the order of the flyers' ids.
     pub(super) fn of(&mut self, user: u32) -> Vec<Favorite> {
-        let Self { world, rng } = self;
+        let Self { world, flyers, rng } = self;
         let wanted = match user {
             NEW => 0,
             ACTIVE => 10,
@@ -73,22 +75,18 @@ impl<'a> Favorites<'a> {
         };
         let all = world.plan.flyers;
         let newest_first = (0..all).rev();
-        let flyers = distinct(rng, wanted, |rng| favored(rng, all), newest_first);
+        let favored = distinct(rng, wanted, |rng| favored_one(rng, all), newest_first);
         let favorite = |flyer: u32| {
             let second = world.publications[flyer as usize].second;
-            Favorite {
-                user_id: world.user_id(user),
-                flyer_id: world.flyer_id(flyer),
-                created_at: world.moment_after(second, rng, 3),
-                flyer_created_at: world.second(second.into()),
-            }
+            let created_at = world.moment_after(second, rng, 3);
+            flyers[flyer as usize].favorite_of(world.user_id(user), created_at)
         };
-        flyers.into_iter().map(favorite).collect()
+        favored.into_iter().map(favorite).collect()
     }
 }
 
 /// A flyer, rather a newer one; a third of the time one of those that many like, or that everybody does.
-fn favored(rng: &mut ChaCha8Rng, all: u32) -> u32 {
+fn favored_one(rng: &mut ChaCha8Rng, all: u32) -> u32 {
     let flyer = rng.random_range(0..all).max(rng.random_range(0..all));
     let apart = match rng.random_range(0..12) {
         0 => all / 200 + 1,

@@ -1,0 +1,62 @@
+-- Feeds pass over what has ended without looking at it: flyers carry a mark, favorites carry all that a feed asks of
+-- their flyer, and the feeds' indexes hold what is not marked.
+
+-- Set by the sweeper some time after valid_until. A flyer without it is valid or not by the clock; one with it is in
+-- no feed, so whoever changes valid_until clears it.
+ALTER TABLE flyers ADD COLUMN expired BOOLEAN NOT NULL DEFAULT FALSE CHECK (expired IN (FALSE, TRUE));
+
+DROP INDEX flyers_feed;
+DROP INDEX flyers_creator_feed;
+-- Main feed and the look of the following feed, in their order; what they filter by lies behind the keys, so that they
+-- answer from the index alone.
+CREATE INDEX flyers_feed ON flyers (created_at DESC, id DESC, creator_id, valid_until, valid_from, categories)
+    WHERE NOT expired;
+-- Following feed: the newest flyers of one creator.
+CREATE INDEX flyers_creator_feed ON flyers
+    (creator_id, created_at DESC, id DESC, valid_until, valid_from, categories) WHERE NOT expired;
+-- All flyers of one creator, as they see them themselves; deleting a user.
+CREATE INDEX flyers_creator_recent ON flyers (creator_id, created_at DESC, id DESC);
+-- The sweeper: what has ended and is not marked, and what is marked and has not ended.
+CREATE INDEX flyers_expiry ON flyers (expired, valid_until);
+
+-- SQLite adds no NOT NULL column without a default, so the table is made anew.
+CREATE TABLE favorites_with_copies (
+    user_id BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    flyer_id BIGINT NOT NULL REFERENCES flyers (id) ON DELETE CASCADE,
+    created_at TIMESTAMP NOT NULL,
+    -- Copies of the flyer's columns: the favorites feed is one range of one index.
+    flyer_created_at TIMESTAMP NOT NULL,
+    flyer_valid_from TIMESTAMP NOT NULL,
+    flyer_valid_until TIMESTAMP NOT NULL,
+    flyer_categories SMALLINT NOT NULL,
+    flyer_expired BOOLEAN NOT NULL,
+    -- is_favorited of a page; one favorite a user and flyer.
+    PRIMARY KEY (user_id, flyer_id)
+) WITHOUT ROWID;
+INSERT INTO favorites_with_copies
+SELECT v.user_id, v.flyer_id, v.created_at, v.flyer_created_at, f.valid_from, f.valid_until, f.categories, f.expired
+FROM favorites v CROSS JOIN flyers f WHERE f.id = v.flyer_id;
+DROP TABLE favorites;
+ALTER TABLE favorites_with_copies RENAME TO favorites;
+
+-- The copies follow their flyer whoever writes it, in the same transaction.
+CREATE TRIGGER favorites_follow_flyer AFTER UPDATE OF valid_from, valid_until, categories, expired ON flyers
+BEGIN
+    UPDATE favorites
+    SET flyer_valid_from = NEW.valid_from, flyer_valid_until = NEW.valid_until,
+        flyer_categories = NEW.categories, flyer_expired = NEW.expired
+    WHERE flyer_id = NEW.id;
+END;
+
+-- Favorites feed by the flyers' recency, in its order.
+CREATE INDEX favorites_feed ON favorites
+    (user_id, flyer_created_at DESC, flyer_id DESC, flyer_valid_until, flyer_valid_from, flyer_categories)
+    WHERE NOT flyer_expired;
+-- Favorites feed by the favorites' recency, in its order.
+CREATE INDEX favorites_recent_feed ON favorites
+    (user_id, created_at DESC, flyer_id DESC, flyer_valid_until, flyer_valid_from, flyer_categories)
+    WHERE NOT flyer_expired;
+-- A user's favorites, most recent first.
+CREATE INDEX favorites_user_recent ON favorites (user_id, created_at DESC, flyer_id DESC);
+-- Who favorited a flyer; deleting a flyer.
+CREATE INDEX favorites_flyer_recent ON favorites (flyer_id, created_at DESC);

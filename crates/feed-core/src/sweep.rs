@@ -52,12 +52,12 @@ pub fn sweep(database: &Database) -> Result<Swept> {
 /// # Errors
 /// From the database.
 pub fn sweep_batch(connection: &mut Db, now: NaiveDateTime) -> Result<Swept> {
-    let marked = mark(connection, true, "expired = FALSE AND valid_until < :at", now - MARGIN)?;
-    let cleared = mark(connection, false, "expired = TRUE AND valid_until > :at", now)?;
+    let marked = mark(connection, true, "NOT expired AND valid_until < :at", now - MARGIN)?;
+    let cleared = mark(connection, false, "expired AND valid_until > :at", now)?;
     Ok(Swept { marked, cleared })
 }
 
-/// One range of `flyers_expiry`, and the rows of one batch by their ids.
+/// One range of `flyers_to_mark` or `flyers_to_clear`, and the rows of one batch by their ids.
 ///
 /// The condition is asked twice: whoever changed a row in between wins. On PostgreSQL rows that are locked
 /// are left to the next sweep, so that no two sweepers wait for each other.

@@ -9,7 +9,8 @@ ALTER TABLE favorites
     DROP COLUMN flyer_expired;
 CREATE INDEX favorites_feed ON favorites (user_id, flyer_created_at DESC, flyer_id DESC);
 
-DROP INDEX flyers_expiry;
+DROP INDEX flyers_to_mark;
+DROP INDEX flyers_to_clear;
 DROP INDEX flyers_creator_recent;
 DROP INDEX flyers_creator_feed;
 DROP INDEX flyers_feed;

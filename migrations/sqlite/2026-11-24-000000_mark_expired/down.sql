@@ -13,7 +13,8 @@ CREATE INDEX favorites_feed ON favorites (user_id, flyer_created_at DESC, flyer_
 CREATE INDEX favorites_user_recent ON favorites (user_id, created_at DESC, flyer_id DESC);
 CREATE INDEX favorites_flyer_recent ON favorites (flyer_id, created_at DESC);
 
-DROP INDEX flyers_expiry;
+DROP INDEX flyers_to_mark;
+DROP INDEX flyers_to_clear;
 DROP INDEX flyers_creator_recent;
 DROP INDEX flyers_creator_feed;
 DROP INDEX flyers_feed;

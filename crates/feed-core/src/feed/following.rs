@@ -1,16 +1,18 @@
 //! The SQL of the following feed: a merge of the followed creators' lists, and a look that often saves it.
 //!
-//! The first n rows of a merge of sorted lists come from the n lists with the best heads. So the *merge* looks
-//! at the head of each list and then at n rows of n lists, however many flyers there are: one probe of an
-//! index a follow. SQLite does this by itself: its sorter for ORDER BY with LIMIT leaves a creator's list at
-//! the first row that does not make the page. PostgreSQL is told.
-//!
 //! Who follows many creators finds the page among the newest flyers of all. The *look* walks those and tests
 //! whether their creator is followed, over as many flyers as there are follows: a step of it costs less than
 //! a probe, so that it never costs more than the merge that it may save. Where it does not find a whole page,
 //! the merge runs. Both are one statement.
+//!
+//! The *merge* reads of each list what can be on the page and little more, however many flyers there are. It
+//! probes each list for the row that lies `depth` rows down, the *mark*. Where q lists have their mark at a
+//! moment or before it in the feed's order, q * (depth + 1) rows lie there: enough marks name a moment, the
+//! *bound*, behind which no row of the page lies. For a page of few rows the depth is 0, the marks are the
+//! lists' heads, and only the lists whose head lies before the bound are read on. A page that starts deep,
+//! by its number, takes deeper marks: one row of each list alone would bound nothing.
 
-use super::keys::Way;
+use super::keys::{Way, by_index, unmarked};
 use crate::db::Engine;
 
 /// The look covers so many flyers at most: follows beyond this make the page likelier to be among them.
@@ -22,45 +24,75 @@ const LOOK: u32 = 2_000;
 const FOLLOWED: &str =
     "(SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = f.creator_id)";
 
+/// How many creators the viewer follows.
+const COUNTED: &str =
+    "counted AS MATERIALIZED (SELECT count(*) AS follows FROM follows w WHERE w.follower_id = :viewer)";
+
+/// How far down the marks lie: twice as far as they would if every list had as many rows before the bound.
+const DEPTH: &str = "(SELECT 2 * :reach / (follows + 1) FROM counted)";
+
 /// Whether the look found a whole page.
 const IS_RECENT: &str = "(SELECT count(*) FROM recent) = :reach";
 
 /// The look: the first `:reach` rows behind `(:at, {id})`, as far as it goes.
-fn recent(way: &Way, shown: &str, id: &str) -> String {
+fn recent(engine: Engine, way: &Way, shown: &str, id: &str) -> String {
     let Way { order, behind, before, .. } = way;
-    let from = format!("FROM flyers f WHERE (f.created_at, f.id) {behind} (:at, {id})");
+    let (flyers, unmarked) = (by_index(engine, "flyers f", "flyers_feed"), unmarked("f."));
+    let from = format!("FROM {flyers} WHERE {unmarked} AND (f.created_at, f.id) {behind} (:at, {id})");
     format!(
         "recent AS MATERIALIZED (SELECT f.id, f.created_at {from} AND f.created_at {before} coalesce((\
          SELECT f.created_at {from} ORDER BY f.created_at {order}, f.id {order} LIMIT 1 OFFSET (\
-         SELECT count(*) FROM (SELECT 1 FROM follows w WHERE w.follower_id = :viewer LIMIT {LOOK}) w)), :end) \
+         SELECT CASE WHEN follows < {LOOK} THEN follows ELSE {LOOK} END FROM counted)), :end) \
          AND {shown} AND {FOLLOWED} ORDER BY f.created_at {order}, f.id {order} LIMIT :reach)"
     )
+}
+
+/// One list: the flyers of a creator, of whom `more` holds.
+fn list(engine: Engine, creator: &str, shown: &str, more: &str) -> String {
+    let flyers = by_index(engine, "flyers f", "flyers_creator_feed");
+    format!("{flyers} WHERE f.creator_id = {creator} AND {more} AND {shown}")
+}
+
+/// The `(id, created_at)` of the page's rows in `lists (creator_id, mark)`, where `list` is what is left of a
+/// list.
+///
+/// SQLite's sorter leaves a list at the first row that does not make the page. PostgreSQL is told.
+fn merge(engine: Engine, way: &Way, list: &str) -> String {
+    let Way { order, before, .. } = way;
+    let by = format!("ORDER BY f.created_at {order}, f.id {order} LIMIT :reach");
+    let bound = format!(
+        "coalesce((SELECT mark FROM lists WHERE mark IS NOT NULL ORDER BY mark {order} \
+         LIMIT 1 OFFSET (:reach - 1) / ({DEPTH} + 1)), :end)"
+    );
+    let rows = format!("{list} AND f.created_at {before}= {bound}");
+    let lists = format!("(SELECT creator_id FROM lists WHERE mark {before}= {bound} OR {DEPTH} > 0) l");
+    match engine {
+        Engine::Sqlite => {
+            format!("SELECT f.id, f.created_at FROM {lists} CROSS JOIN {rows} {by}")
+        }
+        Engine::Postgres => format!(
+            "SELECT f.id, f.created_at FROM {lists} \
+             CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {rows} {by}) f {by}"
+        ),
+    }
 }
 
 /// The `(id, sorted_at)` of the feed's flyers behind `(:at, {id})`, by `(created_at, id)`, up to `limit`:
 /// of those that are `shown`, a condition on the flyer `f`.
 pub(super) fn walk(engine: Engine, shown: &str, way: &Way, id: &str, limit: &str) -> String {
     let Way { order, behind, .. } = way;
-    let recent = recent(way, shown, id);
-    let list = format!(
-        "flyers f WHERE f.creator_id = w.followed_id AND (f.created_at, f.id) {behind} (:at, {id}) \
-         AND {shown}"
-    );
+    let recent = recent(engine, way, shown, id);
     let by = format!("ORDER BY f.created_at {order}, f.id {order}");
-    let follows = format!("w.follower_id = :viewer AND NOT {IS_RECENT}");
-    let merge = match engine {
-        Engine::Sqlite => format!(
-            "SELECT f.id, f.created_at FROM follows w CROSS JOIN {list} AND {follows} {by} LIMIT :reach"
-        ),
-        Engine::Postgres => format!(
-            "SELECT f.id, f.created_at FROM (SELECT w.followed_id FROM follows w \
-             CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {list} {by} LIMIT 1) f \
-             WHERE {follows} {by} LIMIT :reach) w \
-             CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {list} {by} LIMIT :reach) f {by} LIMIT :reach"
-        ),
-    };
+    let left =
+        |creator: &str| list(engine, creator, shown, &format!("(f.created_at, f.id) {behind} (:at, {id})"));
+    let (all, left) = (left("w.followed_id"), left("l.creator_id"));
+    let merge = merge(engine, way, &left);
     format!(
-        "WITH {recent} SELECT f.id, f.created_at AS sorted_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
+        "WITH {COUNTED}, {recent}, \
+         lists AS MATERIALIZED (SELECT w.followed_id AS creator_id, \
+         (SELECT f.created_at FROM {all} {by} LIMIT 1 OFFSET {DEPTH}) AS mark \
+         FROM follows w WHERE w.follower_id = :viewer AND NOT {IS_RECENT}) \
+         SELECT f.id, f.created_at AS sorted_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
          UNION ALL SELECT id, created_at FROM ({merge}) m) f {by} LIMIT {limit}"
     )
 }
@@ -68,38 +100,33 @@ pub(super) fn walk(engine: Engine, shown: &str, way: &Way, id: &str, limit: &str
 /// The `(id, sorted_at, distance)` of the feed's flyers from the position's second to the one in which the
 /// page ends.
 ///
-/// The merge probes each list once here too: the lists whose head, seen from the position's second, lies
-/// before the edge have no part in the page.
+/// The merge probes each list once here too: a head that lies behind the position's second is the mark, and the
+/// lists whose head, seen from that second, lies behind the edge have no part in the page.
 pub(super) fn down_to_the_edge(engine: Engine, shown: &str, way: &Way, distance: &str) -> String {
     let Way { order, behind, before, .. } = way;
-    let recent = recent(way, shown, ":beyond");
+    let recent = recent(engine, way, shown, ":beyond");
     let by = format!("ORDER BY f.created_at {order}, f.id {order}");
-    let list = |creator: &str, behind: &str| {
-        format!("flyers f WHERE f.creator_id = {creator} AND f.created_at {behind} :at AND {shown}")
-    };
-    let (from_here, from_next) = (list("w.followed_id", &format!("{behind}=")), list("h.creator_id", behind));
-    let rows_of_lists = match engine {
-        Engine::Sqlite => format!("lists h CROSS JOIN {from_next}"),
-        Engine::Postgres => format!(
-            "lists h CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {from_next} {by} LIMIT :reach) f"
-        ),
-    };
+    let from_here = list(engine, "w.followed_id", shown, &format!("f.created_at {behind}= :at"));
+    let from_next = |creator: &str| list(engine, creator, shown, &format!("f.created_at {behind} :at"));
+    let (all, left) = (from_next("h.creator_id"), from_next("l.creator_id"));
+    let merge = merge(engine, way, &left);
     let page = format!("{before}= coalesce((SELECT created_at FROM edge), :end)");
     let row = format!("SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM");
+    let newest = by_index(engine, "flyers f", "flyers_feed");
+    let of_list =
+        list(engine, "h.creator_id", shown, &format!("f.created_at {behind}= :at AND f.created_at {page}"));
     format!(
-        "WITH {recent}, \
+        "WITH {COUNTED}, {recent}, \
          heads AS MATERIALIZED (SELECT w.followed_id AS creator_id, \
          (SELECT f.created_at FROM {from_here} {by} LIMIT 1) AS head \
          FROM follows w WHERE w.follower_id = :viewer AND NOT {IS_RECENT}), \
-         lists AS MATERIALIZED (SELECT creator_id FROM (SELECT creator_id, \
-         CASE WHEN head {behind} :at THEN head ELSE (SELECT f.created_at FROM {from_next} {by} LIMIT 1) END AS head \
-         FROM heads h WHERE head IS NOT NULL) h WHERE head IS NOT NULL ORDER BY head {order} LIMIT :reach), \
+         lists AS MATERIALIZED (SELECT creator_id, CASE WHEN {DEPTH} = 0 AND head {behind} :at THEN head \
+         ELSE (SELECT f.created_at FROM {all} {by} LIMIT 1 OFFSET {DEPTH}) END AS mark \
+         FROM heads h WHERE head IS NOT NULL), \
          edge AS MATERIALIZED (SELECT created_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
-         UNION ALL SELECT id, created_at FROM (SELECT f.id, f.created_at FROM {rows_of_lists} {by} LIMIT :reach) m\
-         ) f {by} LIMIT 1 OFFSET :last) \
-         {row} flyers f WHERE {IS_RECENT} AND f.created_at {behind}= :at AND f.created_at {page} \
+         UNION ALL SELECT id, created_at FROM ({merge}) m) f {by} LIMIT 1 OFFSET :last) \
+         {row} {newest} WHERE {IS_RECENT} AND f.created_at {behind}= :at AND f.created_at {page} \
          AND {shown} AND {FOLLOWED} \
-         UNION ALL {row} heads h CROSS JOIN flyers f WHERE h.head {page} AND f.creator_id = h.creator_id \
-         AND f.created_at {behind}= :at AND f.created_at {page} AND {shown}"
+         UNION ALL {row} heads h CROSS JOIN {of_list} AND h.head {page}"
     )
 }

@@ -63,10 +63,10 @@ impl Way {
 
 /// Where the rows of a feed are, each with all that decides whether it is shown and where.
 struct Source {
-    /// The table, or tables.
-    from: &'static str,
-    /// The same with the flyers `f`, and what joins them.
-    with_flyers: &'static str,
+    /// The tables, and what joins them.
+    from: String,
+    /// The same with the flyers `f`.
+    with_flyers: String,
     /// The column that the feed is sorted by, then by the next.
     at: &'static str,
     id: &'static str,
@@ -75,41 +75,64 @@ struct Source {
 }
 
 impl Source {
-    fn of(listing: &Listing) -> Self {
-        let by_favorite = |at| Self {
-            from: "favorites v WHERE v.user_id = :viewer AND",
-            with_flyers: "favorites v CROSS JOIN flyers f WHERE f.id = v.flyer_id AND v.user_id = :viewer AND",
-            at,
-            id: "v.flyer_id",
-            shown: shown(listing, "v.flyer_"),
+    fn of(engine: Engine, listing: &Listing) -> Self {
+        let by_favorite = |index, at| {
+            let favorites = by_index(engine, "favorites v", index);
+            Self {
+                from: format!("{favorites} WHERE v.user_id = :viewer AND"),
+                with_flyers: format!(
+                    "{favorites} CROSS JOIN flyers f WHERE f.id = v.flyer_id AND v.user_id = :viewer AND"
+                ),
+                at,
+                id: "v.flyer_id",
+                shown: shown(listing, "v.flyer_"),
+            }
         };
-        let of_flyers = |from| Self {
+        let of_flyers = |from: String| Self {
+            with_flyers: from.clone(),
             from,
-            with_flyers: from,
             at: "f.created_at",
             id: "f.id",
             shown: shown(listing, "f."),
         };
         match listing.feed {
-            Feed::All(_) => of_flyers("flyers f WHERE"),
-            Feed::Favorites(_) => by_favorite("v.flyer_created_at"),
-            Feed::Favorited(_) => by_favorite("v.created_at"),
-            Feed::Following(_) => of_flyers(
-                "follows w CROSS JOIN flyers f WHERE w.follower_id = :viewer AND f.creator_id = w.followed_id AND",
-            ),
+            Feed::All(_) => of_flyers(format!("{} WHERE", by_index(engine, "flyers f", "flyers_feed"))),
+            Feed::Favorites(_) => by_favorite("favorites_feed", "v.flyer_created_at"),
+            Feed::Favorited(_) => by_favorite("favorites_recent_feed", "v.created_at"),
+            Feed::Following(_) => {
+                let flyers = by_index(engine, "flyers f", "flyers_creator_feed");
+                of_flyers(format!(
+                    "follows w CROSS JOIN {flyers} WHERE w.follower_id = :viewer AND f.creator_id = w.followed_id AND"
+                ))
+            }
         }
     }
 }
 
+/// A table that SQLite reads by this index, whatever its statistics make it think of another.
+pub(super) fn by_index(engine: Engine, table: &str, index: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("{table} INDEXED BY {index}"),
+        Engine::Postgres => table.to_owned(),
+    }
+}
+
 /// Not marked as expired, valid by the clock, and of a wanted category: all from columns of the feed's index.
-///
-/// The mark is no bind: a partial index serves only what the text itself says.
 fn shown(listing: &Listing, prefix: &str) -> String {
+    let unmarked = unmarked(prefix);
     let wanted = match listing.categories {
         None => String::new(),
         Some(_) => format!(" AND {prefix}categories & :categories <> 0"),
     };
-    format!("NOT {prefix}expired AND {prefix}valid_from <= :now AND {prefix}valid_until > :now{wanted}")
+    format!("{unmarked} AND {prefix}valid_from <= :now AND {prefix}valid_until > :now{wanted}")
+}
+
+/// What the feeds' indexes hold.
+///
+/// In their own words and without a bind: a partial index serves only what the text itself says. An equation,
+/// since SQLite then knows the column's value and need not look at the row for it.
+pub(super) fn unmarked(prefix: &str) -> String {
+    format!("{prefix}expired = FALSE")
 }
 
 /// The binds that say what is listed, in page and count.
@@ -199,7 +222,7 @@ fn cards(keys: &str, distance: &str, order: &str, binds: &[(&str, Value)]) -> St
 /// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
 fn walk(engine: Engine, listing: &Listing, way: &Way, id: &str, limit: &str) -> String {
     let Way { order, behind, .. } = way;
-    let Source { from, at, id: row_id, shown, .. } = Source::of(listing);
+    let Source { from, at, id: row_id, shown, .. } = Source::of(engine, listing);
     match listing.feed {
         Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) => format!(
             "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {shown} \
@@ -213,7 +236,7 @@ fn walk(engine: Engine, listing: &Listing, way: &Way, id: &str, limit: &str) -> 
 fn by_distance(engine: Engine, listing: &Listing, way: &Way) -> String {
     let Way { order, distance_order, behind, before, .. } = way;
     let distance = geo::distance_expression(engine);
-    let Source { with_flyers, at, shown, .. } = Source::of(listing);
+    let Source { with_flyers, at, shown, .. } = Source::of(engine, listing);
     let rows = match listing.feed {
         Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) => {
             // Rows of the position's own second come on top of these: the edge is never too near.
@@ -233,8 +256,8 @@ fn by_distance(engine: Engine, listing: &Listing, way: &Way) -> String {
 }
 
 /// Counts the listed flyers up to the limit of exact counts and one.
-pub(super) fn count(listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
-    let Source { from, shown, .. } = Source::of(listing);
+pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
+    let Source { from, shown, .. } = Source::of(engine, listing);
     let limit = COUNT_LIMIT + 1;
     Statement::new(
         format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f"),

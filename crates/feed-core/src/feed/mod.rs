@@ -252,7 +252,8 @@ pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard
     let rows: Vec<CardRow> = page_query(connection.engine(), request).load(connection)?;
     let rows = rows.into_iter().map(|row| (row.position(), row)).collect();
     let page = Page::assemble(&request.page, rows, || {
-        let rows: i64 = count_query(&request.listing, request.now).get_result(connection)?;
+        let rows: i64 =
+            count_query(connection.engine(), &request.listing, request.now).get_result(connection)?;
         Ok::<_, crate::Error>(Count::of(u32::try_from(rows).unwrap_or(u32::MAX)))
     })?;
     let items = into_cards(connection, page.items, request.listing.feed.viewer(), request.now)?;
@@ -310,6 +311,6 @@ pub fn page_query(engine: Engine, request: &FeedRequest) -> Statement<CardColumn
 
 /// How many flyers a list has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
 #[must_use]
-pub fn count_query(listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
-    keys::count(listing, now)
+pub fn count_query(engine: Engine, listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
+    keys::count(engine, listing, now)
 }

@@ -68,11 +68,6 @@ impl<ST> Statement<ST> {
     }
 }
 
-impl<ST> Statement<ST> {
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
 impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
         for piece in &self.pieces {

@@ -52,7 +52,7 @@ pub fn sweep(database: &Database) -> Result<Swept> {
 /// # Errors
 /// From the database.
 pub fn sweep_batch(connection: &mut Db, now: NaiveDateTime) -> Result<Swept> {
-    let marked = mark(connection, true, "NOT expired AND valid_until < :at", now - MARGIN)?;
+    let marked = mark(connection, true, "expired IS NOT TRUE AND valid_until < :at", now - MARGIN)?;
     let cleared = mark(connection, false, "expired AND valid_until > :at", now)?;
     Ok(Swept { marked, cleared })
 }

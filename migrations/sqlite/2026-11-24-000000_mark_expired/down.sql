@@ -18,6 +18,7 @@ DROP INDEX flyers_to_clear;
 DROP INDEX flyers_creator_recent;
 DROP INDEX flyers_creator_feed;
 DROP INDEX flyers_feed;
+ALTER TABLE flyers DROP COLUMN id_key;
 ALTER TABLE flyers DROP COLUMN expired;
 CREATE INDEX flyers_feed ON flyers (created_at DESC, id DESC, creator_id, valid_until, valid_from);
 CREATE INDEX flyers_creator_feed ON flyers (creator_id, created_at DESC, id DESC, valid_until, valid_from);

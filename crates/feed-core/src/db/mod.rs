@@ -130,11 +130,14 @@ impl Manager {
             DatabaseUrl::Postgres(url) => {
                 let mut connection = PgConnection::establish(url)?;
                 // A generic plan is what five runs end with anyhow: hold it from the first. jit costs
-                // more than these queries take.
+                // more than these queries take. Every query here is a walk of indexes; without an idea of the
+                // values, or with statistics of other users, the planner takes some for work on whole tables. A
+                // price for those and no ban: a banned step that it takes for inevitable costs so much that
+                // it sees no difference between the others.
                 connection
                     .batch_execute(
                         "SET plan_cache_mode = force_generic_plan; SET jit = off; SET timezone = 'UTC'; \
-                         SET random_page_cost = 1.1;",
+                         SET random_page_cost = 1.1; SET seq_page_cost = 20;",
                     )
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Postgres(connection))

@@ -12,7 +12,7 @@
 //! lists' heads, and only the lists whose head lies before the bound are read on. A page that starts deep,
 //! by its number, takes deeper marks: one row of each list alone would bound nothing.
 
-use super::keys::{Way, by_index, unmarked};
+use super::keys::{Way, by_index, id_key, unmarked};
 use crate::db::Engine;
 
 /// The look covers so many flyers at most: follows beyond this make the page likelier to be among them.
@@ -38,12 +38,14 @@ const IS_RECENT: &str = "(SELECT count(*) FROM recent) = :reach";
 fn recent(engine: Engine, way: &Way, shown: &str, id: &str) -> String {
     let Way { order, behind, before, .. } = way;
     let (flyers, unmarked) = (by_index(engine, "flyers f", "flyers_feed"), unmarked("f."));
-    let from = format!("FROM {flyers} WHERE {unmarked} AND (f.created_at, f.id) {behind} (:at, {id})");
+    let key = id_key(engine);
+    let from = format!("FROM {flyers} WHERE {unmarked} AND (f.created_at, {key}) {behind} (:at, {id})");
+    let by = format!("ORDER BY f.created_at {order}, {key} {order}");
     format!(
         "recent AS MATERIALIZED (SELECT f.id, f.created_at {from} AND f.created_at {before} coalesce((\
-         SELECT f.created_at {from} ORDER BY f.created_at {order}, f.id {order} LIMIT 1 OFFSET (\
+         SELECT f.created_at {from} {by} LIMIT 1 OFFSET (\
          SELECT CASE WHEN follows < {LOOK} THEN follows ELSE {LOOK} END FROM counted)), :end) \
-         AND {shown} AND {FOLLOWED} ORDER BY f.created_at {order}, f.id {order} LIMIT :reach)"
+         AND {shown} AND {FOLLOWED} {by} LIMIT :reach)"
     )
 }
 
@@ -54,26 +56,27 @@ fn list(engine: Engine, creator: &str, shown: &str, more: &str) -> String {
 }
 
 /// The `(id, created_at)` of the page's rows in `lists (creator_id, mark)`, where `list` is what is left of a
-/// list.
+/// list; what sorts them also takes the first `:reach`.
 ///
-/// SQLite's sorter leaves a list at the first row that does not make the page. PostgreSQL is told.
+/// SQLite's sorter then leaves a list at the first row that does not make the page. PostgreSQL is told.
 fn merge(engine: Engine, way: &Way, list: &str) -> String {
     let Way { order, before, .. } = way;
-    let by = format!("ORDER BY f.created_at {order}, f.id {order} LIMIT :reach");
     let bound = format!(
         "coalesce((SELECT mark FROM lists WHERE mark IS NOT NULL ORDER BY mark {order} \
          LIMIT 1 OFFSET (:reach - 1) / ({DEPTH} + 1)), :end)"
     );
     let rows = format!("{list} AND f.created_at {before}= {bound}");
     let lists = format!("(SELECT creator_id FROM lists WHERE mark {before}= {bound} OR {DEPTH} > 0) l");
+    let key = id_key(engine);
     match engine {
-        Engine::Sqlite => {
-            format!("SELECT f.id, f.created_at FROM {lists} CROSS JOIN {rows} {by}")
+        Engine::Sqlite => format!("SELECT {key}, f.created_at FROM {lists} CROSS JOIN {rows}"),
+        Engine::Postgres => {
+            let by = format!("ORDER BY f.created_at {order}, {key} {order} LIMIT :reach");
+            format!(
+                "(SELECT f.id, f.created_at FROM {lists} \
+                 CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {rows} {by}) f {by})"
+            )
         }
-        Engine::Postgres => format!(
-            "SELECT f.id, f.created_at FROM {lists} \
-             CROSS JOIN LATERAL (SELECT f.created_at, f.id FROM {rows} {by}) f {by}"
-        ),
     }
 }
 
@@ -82,9 +85,10 @@ fn merge(engine: Engine, way: &Way, list: &str) -> String {
 pub(super) fn walk(engine: Engine, shown: &str, way: &Way, id: &str, limit: &str) -> String {
     let Way { order, behind, .. } = way;
     let recent = recent(engine, way, shown, id);
-    let by = format!("ORDER BY f.created_at {order}, f.id {order}");
-    let left =
-        |creator: &str| list(engine, creator, shown, &format!("(f.created_at, f.id) {behind} (:at, {id})"));
+    let key = id_key(engine);
+    let by = format!("ORDER BY f.created_at {order}, {key} {order}");
+    let behind = format!("(f.created_at, {key}) {behind} (:at, {id})");
+    let left = |creator: &str| list(engine, creator, shown, &behind);
     let (all, left) = (left("w.followed_id"), left("l.creator_id"));
     let merge = merge(engine, way, &left);
     format!(
@@ -93,7 +97,7 @@ pub(super) fn walk(engine: Engine, shown: &str, way: &Way, id: &str, limit: &str
          (SELECT f.created_at FROM {all} {by} LIMIT 1 OFFSET {DEPTH}) AS mark \
          FROM follows w WHERE w.follower_id = :viewer AND NOT {IS_RECENT}) \
          SELECT f.id, f.created_at AS sorted_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
-         UNION ALL SELECT id, created_at FROM ({merge}) m) f {by} LIMIT {limit}"
+         UNION ALL {merge}) f ORDER BY f.created_at {order}, f.id {order} LIMIT {limit}"
     )
 }
 
@@ -105,12 +109,14 @@ pub(super) fn walk(engine: Engine, shown: &str, way: &Way, id: &str, limit: &str
 pub(super) fn down_to_the_edge(engine: Engine, shown: &str, way: &Way, distance: &str) -> String {
     let Way { order, behind, before, .. } = way;
     let recent = recent(engine, way, shown, ":beyond");
-    let by = format!("ORDER BY f.created_at {order}, f.id {order}");
+    let by = format!("ORDER BY f.created_at {order}, {} {order}", id_key(engine));
     let from_here = list(engine, "w.followed_id", shown, &format!("f.created_at {behind}= :at"));
     let from_next = |creator: &str| list(engine, creator, shown, &format!("f.created_at {behind} :at"));
     let (all, left) = (from_next("h.creator_id"), from_next("l.creator_id"));
     let merge = merge(engine, way, &left);
     let page = format!("{before}= coalesce((SELECT created_at FROM edge), :end)");
+    // No second at all where the look failed: a range that nothing is in, and no walk that a condition ends.
+    let recent_page = format!("{before}= (SELECT created_at FROM edge WHERE {IS_RECENT})");
     let row = format!("SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM");
     let newest = by_index(engine, "flyers f", "flyers_feed");
     let of_list =
@@ -124,8 +130,8 @@ pub(super) fn down_to_the_edge(engine: Engine, shown: &str, way: &Way, distance:
          ELSE (SELECT f.created_at FROM {all} {by} LIMIT 1 OFFSET {DEPTH}) END AS mark \
          FROM heads h WHERE head IS NOT NULL), \
          edge AS MATERIALIZED (SELECT created_at FROM (SELECT id, created_at FROM recent WHERE {IS_RECENT} \
-         UNION ALL SELECT id, created_at FROM ({merge}) m) f {by} LIMIT 1 OFFSET :last) \
-         {row} {newest} WHERE {IS_RECENT} AND f.created_at {behind}= :at AND f.created_at {page} \
+         UNION ALL {merge}) f ORDER BY f.created_at {order}, f.id {order} LIMIT 1 OFFSET :last) \
+         {row} {newest} WHERE f.created_at {behind}= :at AND f.created_at {recent_page} \
          AND {shown} AND {FOLLOWED} \
          UNION ALL {row} heads h CROSS JOIN {of_list} AND h.head {page}"
     )

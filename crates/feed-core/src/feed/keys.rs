@@ -92,7 +92,7 @@ impl Source {
             with_flyers: from.clone(),
             from,
             at: "f.created_at",
-            id: "f.id",
+            id: id_key(engine),
             shown: shown(listing, "f."),
         };
         match listing.feed {
@@ -114,6 +114,17 @@ pub(super) fn by_index(engine: Engine, table: &str, index: &str) -> String {
     match engine {
         Engine::Sqlite => format!("{table} INDEXED BY {index}"),
         Engine::Postgres => table.to_owned(),
+    }
+}
+
+/// The id of the flyer `f` as the second key of an index.
+///
+/// SQLite starts at `(created_at, id)` within an index only where id is a column like others, and not the row's
+/// own number: or a page behind 10,000 flyers of one second would pass over them one by one.
+pub(super) fn id_key(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "f.id_key",
+        Engine::Postgres => "f.id",
     }
 }
 
@@ -179,6 +190,7 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
     let max = MAX_PAGE_SIZE + 1;
     let Way { order, distance_order, .. } = way;
     cards(
+        engine,
         &format!("(SELECT * FROM ({keys}) k LIMIT {max}) k"),
         distance,
         &format!("k.sorted_at {order}, k.distance {distance_order}, k.id {order}"),
@@ -187,8 +199,9 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
 }
 
 /// One flyer by its id.
-pub(super) fn single(flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumns> {
+pub(super) fn single(engine: Engine, flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumns> {
     cards(
+        engine,
         "(SELECT CAST(:id AS bigint) AS id, CAST(:at AS timestamp) AS sorted_at) k",
         "CAST(NULL AS bigint)",
         "k.id",
@@ -200,20 +213,35 @@ pub(super) fn single(flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumn
     )
 }
 
-/// Fetches what a card shows of the flyers that `keys` names.
+/// Fetches what a card shows of the flyers that `keys` names: one probe of a primary key for each of them, one for
+/// its creator.
 ///
-/// CROSS JOIN holds SQLite to this order: keys, flyers and creators by their primary keys. The flags are no
-/// EXISTS: PostgreSQL would read all favorites and follows of the viewer into a hash for it.
-fn cards(keys: &str, distance: &str, order: &str, binds: &[(&str, Value)]) -> Statement<CardColumns> {
+/// Either engine is held to that, by CROSS JOIN and by a LATERAL that OFFSET 0 keeps whole: PostgreSQL may think it
+/// cheaper to join all flyers with all users first. The flags are no EXISTS: it would read all favorites and
+/// follows of the viewer into a hash for it.
+fn cards(
+    engine: Engine,
+    keys: &str,
+    distance: &str,
+    order: &str,
+    binds: &[(&str, Value)],
+) -> Statement<CardColumns> {
+    let rows = match engine {
+        Engine::Sqlite => {
+            format!("{keys} CROSS JOIN flyers f CROSS JOIN users u WHERE f.id = k.id AND u.id = f.creator_id")
+        }
+        Engine::Postgres => format!(
+            "{keys} CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = k.id OFFSET 0) f \
+             CROSS JOIN LATERAL (SELECT * FROM users u WHERE u.id = f.creator_id OFFSET 0) u"
+        ),
+    };
     Statement::new(
         format!(
             "SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, \
              f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, \
              coalesce((SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), FALSE), \
              coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), \
-             {distance}, k.sorted_at \
-             FROM {keys} CROSS JOIN flyers f CROSS JOIN users u \
-             WHERE f.id = k.id AND u.id = f.creator_id ORDER BY {order}"
+             {distance}, k.sorted_at FROM {rows} ORDER BY {order}"
         ),
         binds,
     )

@@ -270,7 +270,7 @@ pub fn load_one(
     viewer: Option<i64>,
     now: NaiveDateTime,
 ) -> Result<FlyerCard> {
-    let rows: Vec<CardRow> = keys::single(flyer_id, viewer).load(connection)?;
+    let rows: Vec<CardRow> = keys::single(connection.engine(), flyer_id, viewer).load(connection)?;
     into_cards(connection, rows, viewer, now)?.pop().ok_or(crate::Error::NotFound("flyer"))
 }
 

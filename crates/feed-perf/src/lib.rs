@@ -1,87 +1,55 @@
-//! A query log for Diesel projects: which statements a piece of code sends, and how long each takes.
+//! What a Diesel project's queries cost, for its tests: how many statements some code sends, how the database
+//! plans them, and how much work they are. It knows SQLite and PostgreSQL, alone or in one
+//! [`MultiConnection`](diesel::MultiConnection).
+//!
+//! - [`log`] records statements: [`assert_queries`](log::assert_queries) counts them,
+//!   [`assert_no_growth`](log::assert_no_growth) finds the N+1.
+//! - [`plan`] explains what was sent: scans without an index, sorts, the indexes in use.
+//! - [`work`] measures without a clock: [`measure`](work::measure) gives steps of SQLite's virtual machine or
+//!   PostgreSQL's buffers, which are equal from run to run.
 //!
 //! ```
+//! use diesel::connection::SimpleConnection;
 //! use diesel::prelude::*;
-//! use feed_perf::QueryLog;
+//! use feed_perf::{log, plan, work};
 //!
-//! let mut connection = diesel::SqliteConnection::establish(":memory:")?;
-//! let log = QueryLog::attach(&mut connection);
-//! diesel::sql_query("SELECT 1").execute(&mut connection)?;
-//! let statements = log.take();
-//! assert_eq!(statements.len(), 1);
-//! assert_eq!(statements[0].sql, "SELECT 1");
+//! diesel::table! { notes { id -> Integer, author -> Integer, text -> Text } }
+//!
+//! // Before the first connection is opened: each one reports from its start.
+//! log::install();
+//! let mut connection = SqliteConnection::establish(":memory:")?;
+//! connection.batch_execute(
+//!     "CREATE TABLE notes (id INTEGER PRIMARY KEY NOT NULL, author INTEGER NOT NULL, text TEXT NOT NULL);
+//!      CREATE INDEX notes_author ON notes (author);",
+//! )?;
+//!
+//! // How many statements?
+//! let by_author = notes::table.filter(notes::author.eq(7));
+//! log::assert_queries(1, || by_author.count().get_result::<i64>(&mut connection))?;
+//!
+//! // Which, and how are they planned?
+//! let (_, sent) = log::record(|| by_author.select(notes::text).load::<String>(&mut connection));
+//! let plan = plan::sqlite(&mut connection, &sent.statements[0])?;
+//! assert!(plan.uses_index("notes_author"), "{plan}");
+//! assert_eq!((plan.scans.len(), plan.sorts.len()), (0, 0), "{plan}");
+//!
+//! // How much work is it?
+//! let load = |c: &mut SqliteConnection| by_author.select(notes::text).load::<String>(c);
+//! let (_, work) = work::measure(&mut connection, |c| work::Target::Sqlite(c), load)?;
+//! assert!(work.total().units < 30, "{work}");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! All of it is for tests: plans and statements are read from the debug text of Diesel 2.3, whose form Diesel
+//! does not promise to keep, and what cannot be read is an error.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod binds;
+mod error;
+pub mod log;
+pub mod plan;
+mod sql;
+mod sqlite_trace;
+pub mod work;
 
-use diesel::Connection;
-use diesel::connection::{Instrumentation, InstrumentationEvent};
-
-/// A statement that was sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    /// Its text, without the values of its binds.
-    pub sql: String,
-    /// From sending it to its last row.
-    pub time: Duration,
-}
-
-/// The statements of one connection, from [`QueryLog::attach`] on.
-///
-/// Transaction control (BEGIN, COMMIT, ROLLBACK, SAVEPOINT, SET) is not counted. Clones share the log.
-#[derive(Debug, Clone, Default)]
-pub struct QueryLog {
-    statements: Arc<Mutex<Vec<Statement>>>,
-}
-
-impl QueryLog {
-    /// Records what `connection` sends from now on, in place of any instrumentation that it has.
-    pub fn attach(connection: &mut impl Connection) -> Self {
-        let log = Self::default();
-        connection.set_instrumentation(Recorder { log: log.clone(), running: None });
-        log
-    }
-
-    /// The statements since the last call, oldest first.
-    #[must_use]
-    pub fn take(&self) -> Vec<Statement> {
-        // A panic while the lock is held cannot leave half a statement behind.
-        std::mem::take(&mut *self.statements.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn push(&self, statement: Statement) {
-        self.statements.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
-    }
-}
-
-struct Recorder {
-    log: QueryLog,
-    running: Option<(String, Instant)>,
-}
-
-impl Instrumentation for Recorder {
-    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        match event {
-            InstrumentationEvent::StartQuery { query, .. } => {
-                let text = query.to_string();
-                let sql = text.split_once(" -- binds:").map_or(text.as_str(), |(sql, _)| sql).trim();
-                self.running = Some((sql.to_owned(), Instant::now()));
-            }
-            InstrumentationEvent::FinishQuery { .. } => {
-                if let Some((sql, started)) = self.running.take().filter(|(sql, _)| !is_control(sql)) {
-                    self.log.push(Statement { sql, time: started.elapsed() });
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn is_control(sql: &str) -> bool {
-    let first = sql.split_whitespace().next().unwrap_or_default();
-    ["BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET"]
-        .iter()
-        .any(|control| first.eq_ignore_ascii_case(control))
-}
+pub use error::Error;
+pub use log::{QueryLog, Statement};

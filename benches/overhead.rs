@@ -1,0 +1,88 @@
+//! What our code adds to the driver: pages by the feeds' loader, and the same statements by the C libraries alone.
+#![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
+
+mod asked;
+mod bare_driver;
+#[path = "../crates/feed-perf/tests/feeds/mod.rs"]
+mod pages;
+mod reader;
+mod run;
+#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
+mod shapes;
+
+use criterion::{BenchmarkId, Criterion};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use feed_core::db::{Db, Engine};
+use feed_core::feed::{self, FeedRequest};
+use feed_perf::log::QueryLog;
+
+use asked::{DRIVEN, OVERHEAD_GROUP, Page};
+use bare_driver::{Bare, Sent};
+use reader::Reader;
+use shapes::Data;
+
+fn main() {
+    let mut criterion = run::criterion();
+    for engine in run::engines() {
+        let mut reader = Reader::new(engine);
+        for page in DRIVEN.iter().filter(|page| page.shape.exists_at(run::size())) {
+            overhead(&mut criterion, engine, &mut reader, *page);
+        }
+    }
+    criterion.final_summary();
+}
+
+fn overhead(criterion: &mut Criterion, engine: Engine, reader: &mut Reader, page: Page) {
+    let mut group = criterion.benchmark_group(run::group(engine, OVERHEAD_GROUP));
+    let mut request = None;
+    group.bench_function(BenchmarkId::new(page.full_id(), "ours"), |b| {
+        let request = request.get_or_insert_with(|| reader.request(page));
+        reader.bench(b, |c| feed::load(c, request).unwrap());
+    });
+    let mut bare = None;
+    group.bench_function(BenchmarkId::new(page.full_id(), "bare"), |b| {
+        let bare = bare.get_or_insert_with(|| {
+            let request = reader.request(page);
+            bare_driver(reader.data(), &request)
+        });
+        b.iter(|| bare.read());
+    });
+}
+
+/// The driver with the statements that a page takes, and with the settings that our connections have.
+fn bare_driver(data: &Data, request: &FeedRequest) -> Bare {
+    // Pools of their own: the connection that is measured has no log.
+    let logged = Data::open(data.engine, data.size, data.analyzed);
+    let prepared = logged.database.with_writer(|c| {
+        let settings = settings(c)?;
+        let log = QueryLog::attach(c);
+        let cards = feed::load(c, request)?.items;
+        let sent = log.take().statements.iter().map(|s| Sent::read(&s.sql, &s.binds)).collect();
+        let mut bare = Bare::open(&data.url, &settings, sent);
+        let images: usize = cards.iter().map(|card| card.images.len()).sum();
+        // The page statement reads one row more than the page has.
+        let rows = bare.read();
+        assert!((cards.len() + images..=cards.len() + 1 + images).contains(&rows), "{rows} rows");
+        Ok(bare)
+    });
+    prepared.unwrap()
+}
+
+/// What a connection of ours has set, as statements.
+fn settings(c: &mut Db) -> feed_core::Result<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = Text)]
+        statement: String,
+    }
+    let statements = match c.engine() {
+        Engine::Sqlite => "SELECT 'PRAGMA cache_size = ' || cache_size AS statement FROM pragma_cache_size",
+        Engine::Postgres => {
+            "SELECT 'SET ' || name || ' = ' || quote_literal(setting) AS statement FROM pg_settings \
+             WHERE source = 'session'"
+        }
+    };
+    let settings: Vec<Setting> = diesel::sql_query(statements).load(c)?;
+    Ok(settings.into_iter().map(|setting| setting.statement).collect())
+}

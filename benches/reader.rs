@@ -1,0 +1,68 @@
+//! The pages that are asked for, found in a data set.
+
+use criterion::Bencher;
+use feed_core::db::{Db, Engine};
+use feed_core::feed::{self, FeedRequest};
+
+use crate::asked::Page;
+use crate::pages::{Ordered, PAGE_SIZE, Rows, Variant};
+use crate::run;
+use crate::shapes::{Data, Shape};
+
+/// A data set, and the feed that was read of it last.
+///
+/// All is done when it is first asked for: what a filter leaves out costs nothing.
+pub struct Reader {
+    engine: Engine,
+    data: Option<Data>,
+    rows: Option<(Shape, Rows)>,
+    ordered: Option<(Shape, Variant, Ordered)>,
+}
+
+impl Reader {
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, data: None, rows: None, ordered: None }
+    }
+
+    /// The data set, built where it is missing.
+    pub fn data(&mut self) -> &Data {
+        // With statistics: a database in use has some.
+        self.data.get_or_insert_with(|| Data::open(self.engine, run::size(), true))
+    }
+
+    /// Measures `work` on a connection that stays the same.
+    pub fn bench<T>(&mut self, b: &mut Bencher<'_>, mut work: impl FnMut(&mut Db) -> T) {
+        let measured = self.data().database.with_writer(|c| {
+            b.iter(|| work(c));
+            Ok(())
+        });
+        measured.expect("a connection is free");
+    }
+
+    /// How a page is asked for; it is loaded once and has the rows that it must have.
+    pub fn request(&mut self, page: Page) -> FeedRequest {
+        let Page { shape, variant, spot } = page;
+        let asked = self.ordered(shape, variant).page(spot, PAGE_SIZE);
+        let load = |c: &mut Db| feed::load(c, &asked.request);
+        let ids: Vec<_> =
+            self.data().database.with_writer(load).unwrap().items.iter().map(|card| card.id).collect();
+        assert_eq!(ids, asked.expected, "{page:?}");
+        asked.request
+    }
+
+    fn ordered(&mut self, shape: Shape, variant: Variant) -> &Ordered {
+        if self.ordered.as_ref().is_none_or(|(s, v, _)| (*s, *v) != (shape, variant)) {
+            let ordered = self.rows(shape).in_order(variant);
+            self.ordered = Some((shape, variant, ordered));
+        }
+        &self.ordered.as_ref().unwrap().2
+    }
+
+    fn rows(&mut self, shape: Shape) -> &Rows {
+        if self.rows.as_ref().is_none_or(|(s, _)| *s != shape) {
+            let rows = self.data().database.with_writer(|c| Ok(Rows::read(c, shape))).unwrap();
+            self.rows = Some((shape, rows));
+        }
+        &self.rows.as_ref().unwrap().1
+    }
+}

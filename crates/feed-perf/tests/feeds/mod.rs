@@ -1,0 +1,271 @@
+//! The pages that the guard asks of a shape's feed, and what must be on them.
+//!
+//! What a page must hold comes from all rows of the feed, read by a plain join and sorted here: nothing of the
+//! product's queries is trusted.
+#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
+
+use std::cmp::Reverse;
+
+use chrono::NaiveDateTime;
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use feed_core::db::Db;
+use feed_core::feed::{Feed, FeedRequest, Listing};
+use feed_core::models::{Categories, Category};
+use feed_core::page::{Count, Cursor, Direction, PageRequest, Position, Start};
+use feed_core::schema::{favorites, flyers, follows};
+
+use crate::shapes::{PLACE, Shape};
+
+/// Rows of a page where nothing else is said.
+pub const PAGE_SIZE: u32 = 20;
+
+/// How much of the main feed is read, from either end: page 1,000 lies within it.
+const REACH: i64 = 30_000;
+
+/// How a feed is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// With a location.
+    pub near: bool,
+    /// Only flyers of a category, which about half of them have.
+    pub of_category: bool,
+    /// Most recently favorited first.
+    pub favorited: bool,
+}
+
+impl Variant {
+    /// Without location, category or order.
+    pub const PLAIN: Self = Self { near: false, of_category: false, favorited: false };
+    /// With a location.
+    pub const NEAR: Self = Self { near: true, ..Self::PLAIN };
+
+    /// All that a shape's feed takes.
+    pub fn all(shape: Shape) -> Vec<Self> {
+        let orders: &[bool] =
+            if matches!(shape.feed(), Feed::Favorites(_)) { &[false, true] } else { &[false] };
+        let mut all = Vec::new();
+        for &favorited in orders {
+            for near in [false, true] {
+                for of_category in [false, true] {
+                    all.push(Self { near, of_category, favorited });
+                }
+            }
+        }
+        all
+    }
+
+    /// What budgets call it: empty for the plain one.
+    pub fn name(self) -> String {
+        let words = [(self.favorited, "favorited"), (self.near, "near"), (self.of_category, "category")];
+        let words: Vec<_> = words.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
+        words.join(" ")
+    }
+
+    fn categories(self) -> Option<Categories> {
+        self.of_category.then(|| Categories::from(vec![Category::Events]))
+    }
+
+    /// The list that is asked for.
+    pub fn listing(self, shape: Shape) -> Listing {
+        let feed = match shape.feed() {
+            Feed::Favorites(viewer) if self.favorited => Feed::Favorited(viewer),
+            feed => feed,
+        };
+        Listing { feed, location: self.near.then_some(PLACE), categories: self.categories() }
+    }
+}
+
+/// Where on a feed a page lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Spot {
+    /// Page 1, by its number, with the count where it is asked.
+    First,
+    /// By cursor, behind half of the rows.
+    Middle,
+    /// By cursor, the last full page.
+    Last,
+    /// By cursor against the feed's order, before the second half of the rows.
+    BackFromMiddle,
+    /// By cursor against the feed's order, from its end.
+    BackFromEnd,
+    /// By cursor, behind so many rows.
+    Behind(usize),
+}
+
+impl Spot {
+    /// Those that have a budget.
+    pub const BUDGETED: [Self; 5] =
+        [Self::First, Self::Middle, Self::Last, Self::BackFromMiddle, Self::BackFromEnd];
+
+    /// What budgets call it.
+    pub fn name(self) -> String {
+        match self {
+            Self::First => "first".to_owned(),
+            Self::Middle => "middle".to_owned(),
+            Self::Last => "last".to_owned(),
+            Self::BackFromMiddle => "back_from_middle".to_owned(),
+            Self::BackFromEnd => "back_from_end".to_owned(),
+            Self::Behind(rows) => format!("behind_{rows}"),
+        }
+    }
+}
+
+/// A page to ask for, and the ids that it must have.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// What is asked.
+    pub request: FeedRequest,
+    /// The flyers of the page, in its order.
+    pub expected: Vec<i64>,
+}
+
+type Row = (i64, NaiveDateTime, f64, f64, i16, Option<NaiveDateTime>);
+
+/// The rows of a shape's feed.
+#[derive(Debug)]
+pub struct Rows {
+    shape: Shape,
+    /// All, or the newest of the main feed.
+    newest: Vec<Row>,
+    /// The oldest of the main feed; none where `newest` has all.
+    oldest: Vec<Row>,
+}
+
+impl Rows {
+    /// Reads them: slow, and as simple as can be.
+    pub fn read(c: &mut Db, shape: Shape) -> Self {
+        let now = shape.now();
+        let is_valid = flyers::valid_from.le(now).and(flyers::valid_until.gt(now));
+        let none = sql::<diesel::sql_types::Nullable<diesel::sql_types::Timestamp>>("NULL");
+        let columns =
+            (flyers::id, flyers::created_at, flyers::latitude, flyers::longitude, flyers::categories, none);
+        let (newest, oldest) = match shape.feed() {
+            Feed::All(_) => {
+                // In the words of an index, so that it takes no minute; the smaller sizes check the mark.
+                let all =
+                    flyers::table.filter(sql::<Bool>("expired = FALSE")).filter(is_valid).select(columns);
+                let newest = all.clone().order((flyers::created_at.desc(), flyers::id.desc())).limit(REACH);
+                let oldest = all.order((flyers::created_at, flyers::id)).limit(REACH);
+                (newest.load(c).unwrap(), oldest.load(c).unwrap())
+            }
+            Feed::Favorites(viewer) | Feed::Favorited(viewer) => {
+                let columns = (
+                    flyers::id,
+                    flyers::created_at,
+                    flyers::latitude,
+                    flyers::longitude,
+                    flyers::categories,
+                    favorites::created_at.nullable(),
+                );
+                let all = favorites::table
+                    .inner_join(flyers::table.on(flyers::id.eq(favorites::flyer_id)))
+                    .filter(favorites::user_id.eq(viewer))
+                    .filter(is_valid)
+                    .select(columns);
+                (all.load(c).unwrap(), Vec::new())
+            }
+            Feed::Following(viewer) => {
+                let all = follows::table
+                    .inner_join(flyers::table.on(flyers::creator_id.eq(follows::followed_id)))
+                    .filter(follows::follower_id.eq(viewer))
+                    .filter(is_valid)
+                    .select(columns);
+                (all.load(c).unwrap(), Vec::new())
+            }
+        };
+        Self { shape, newest, oldest }
+    }
+
+    /// The rows of a variant in its order.
+    pub fn in_order(&self, variant: Variant) -> Ordered {
+        let newest = positions(&self.newest, variant);
+        let tail = (!self.oldest.is_empty()).then(|| positions(&self.oldest, variant));
+        Ordered { listing: variant.listing(self.shape), now: self.shape.now(), newest, tail }
+    }
+}
+
+/// The rows of a feed as they are asked for, in order.
+#[derive(Debug)]
+pub struct Ordered {
+    listing: Listing,
+    now: NaiveDateTime,
+    newest: Vec<Position>,
+    /// The last rows, where `newest` does not reach them.
+    tail: Option<Vec<Position>>,
+}
+
+impl Ordered {
+    /// How many rows the list has, as far as they were read from the front.
+    pub fn len(&self) -> usize {
+        self.newest.len()
+    }
+
+    /// The last row up to `n` with no second of many rows around: a page there that is ordered by distance reads
+    /// the whole second, whatever its depth.
+    pub fn clear_of_crowds(&self, n: usize) -> usize {
+        let page = PAGE_SIZE as usize;
+        let is_crowded = |from: usize| {
+            let second = |n: usize| self.newest.get(n).map(|p| p.at);
+            second(from).is_some() && second(from) == second(from + page)
+        };
+        let is_clear = |n: &usize| !(n.saturating_sub(page)..=n + page).any(is_crowded);
+        (0..=n).rev().find(is_clear).unwrap_or_default()
+    }
+
+    /// The page at a spot.
+    pub fn page(&self, spot: Spot, size: u32) -> Asked {
+        let rows = &self.newest;
+        let tail = self.tail.as_ref().unwrap_or(rows);
+        let middle = rows.len() / 2;
+        let last = tail.len().saturating_sub(size as usize);
+        let (rows, start, first) = match spot {
+            Spot::First => (rows, Start::Page(1), 0),
+            Spot::Middle => (rows, behind(rows, middle), middle),
+            Spot::Behind(n) => (rows, behind(rows, n), n),
+            Spot::Last => (tail, behind(tail, last), last),
+            Spot::BackFromEnd => (tail, cursor(Direction::Backward, Position::END), last),
+            Spot::BackFromMiddle => {
+                let from = rows.get(middle).copied().unwrap_or(Position::END);
+                (rows, cursor(Direction::Backward, from), middle.saturating_sub(size as usize))
+            }
+        };
+        let end = if spot == Spot::BackFromMiddle { middle } else { first + size as usize };
+        let range = first.min(rows.len())..end.min(rows.len());
+        Asked {
+            request: FeedRequest { listing: self.listing, page: PageRequest { start, size }, now: self.now },
+            expected: rows[range].iter().map(|p| p.id).collect(),
+        }
+    }
+}
+
+/// The cursor behind so many rows.
+fn behind(rows: &[Position], count: usize) -> Start {
+    let last = count.checked_sub(1).and_then(|last| rows.get(last)).copied();
+    cursor(Direction::Forward, last.unwrap_or(Position::START))
+}
+
+fn cursor(direction: Direction, position: Position) -> Start {
+    Start::Cursor(Cursor { direction, position, count: Count::of(1) })
+}
+
+/// The rows of a variant in its order.
+fn positions(rows: &[Row], variant: Variant) -> Vec<Position> {
+    let wanted = variant.categories().map(i16::from);
+    let is_wanted = |categories: i16| wanted.is_none_or(|wanted| wanted & categories != 0);
+    let mut positions: Vec<_> = rows
+        .iter()
+        .filter(|row| is_wanted(row.4))
+        .map(|&(id, created_at, latitude, longitude, _, favorited)| {
+            let place = feed_core::geo::Location { latitude, longitude };
+            match favorited {
+                Some(at) if variant.favorited => Position { at, distance: 0, id },
+                _ if variant.near => Position { at: created_at, distance: PLACE.distance_mm(place), id },
+                _ => Position { at: created_at, distance: 0, id },
+            }
+        })
+        .collect();
+    positions.sort_unstable_by_key(|p| (Reverse(p.at), p.distance, Reverse(p.id)));
+    positions
+}

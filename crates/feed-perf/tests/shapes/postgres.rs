@@ -1,0 +1,143 @@
+//! Data sets as databases of the server that `FEED_TEST_POSTGRES` names.
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::{exists, select, sql};
+use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
+use feed_core::db::Db;
+use feed_core::migrate;
+
+use super::fill::fill;
+use super::store::{Set, is_outdated, key, timed};
+
+diesel::table! {
+    pg_database (datname) {
+        datname -> Text,
+    }
+}
+
+const TABLES: [&str; 5] = ["users", "flyers", "flyer_images", "favorites", "follows"];
+
+/// The URL of a data set, which is there as long as the connection is held, or another into it.
+///
+/// The locks are the server's own: they hold for whoever builds there, from whichever folder, and end with
+/// the connection.
+pub(super) fn provide(set: Set) -> (String, PgConnection) {
+    let server = std::env::var("FEED_TEST_POSTGRES")
+        .expect("FEED_TEST_POSTGRES names a server: run the tests by scripts/test or scripts/pg run");
+    let mut maintenance = PgConnection::establish(&server).expect("the test server answers");
+    let name = database(set);
+    loop {
+        lock(&mut maintenance, "pg_advisory_lock_shared", &set.key());
+        if is_there(&mut maintenance, &name) {
+            return (with_database(&server, &name), maintenance);
+        }
+        lock(&mut maintenance, "pg_advisory_unlock_shared", &set.key());
+        lock(&mut maintenance, "pg_advisory_lock", &set.key());
+        // Another process may have built it meanwhile.
+        if !is_there(&mut maintenance, &name) {
+            timed(&format!("built PostgreSQL's {} flyers", set.size), || {
+                build(&mut maintenance, &server, set);
+            });
+        }
+        lock(&mut maintenance, "pg_advisory_unlock", &set.key());
+    }
+}
+
+fn database(set: Set) -> String {
+    format!("perf_{}", set.name())
+}
+
+fn is_there(maintenance: &mut PgConnection, name: &str) -> bool {
+    select(exists(pg_database::table.find(name))).get_result(maintenance).expect("the test server answers")
+}
+
+fn lock(maintenance: &mut PgConnection, function: &str, key: &str) {
+    maintenance
+        .batch_execute(&format!("SELECT {function}(hashtextextended('{key}', 0))"))
+        .expect("the lock of both databases of a size");
+}
+
+/// Removes what former generators built and nobody is in.
+fn remove_outdated(maintenance: &mut PgConnection) {
+    let databases: Vec<String> = pg_database::table
+        .filter(pg_database::datname.like("perf\\_%"))
+        .select(sql::<Text>("CAST(datname AS TEXT)"))
+        .load(maintenance)
+        .expect("the names of databases");
+    for database in databases {
+        let name = database.strip_prefix("perf_").unwrap_or(&database);
+        let key = key(name);
+        let is_free = format!("pg_try_advisory_lock(hashtextextended('{key}', 0))");
+        if is_outdated(name) && select(sql::<Bool>(&is_free)).get_result(maintenance).expect("a lock") {
+            // Refused where somebody is in it.
+            let _ = maintenance.batch_execute(&format!("DROP DATABASE IF EXISTS {database}"));
+            lock(maintenance, "pg_advisory_unlock", &key);
+        }
+    }
+}
+
+/// Builds both databases of a size under other names: where they have their own, they are complete.
+fn build(maintenance: &mut PgConnection, server: &str, set: Set) {
+    remove_outdated(maintenance);
+    let names = set.both().map(database);
+    let building = names.each_ref().map(|name| format!("{name}_building"));
+    let [plain, analyzed] = &building;
+    let mut run = |statement: String| maintenance.batch_execute(&statement).expect("a database is made");
+    for name in names.iter().chain(&building) {
+        run(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+    }
+    run(format!("CREATE DATABASE {plain}"));
+
+    let mut connection = connect(server, plain);
+    connection
+        .batch_execute(
+            "SET synchronous_commit = off; SET timezone = 'UTC'; \
+             SET work_mem = '256MB'; SET maintenance_work_mem = '256MB'; SET jit = off",
+        )
+        .expect("settings");
+    let mut connection = Db::Postgres(connection);
+    migrate::run(&mut connection).expect("migrations run");
+    timed("  rows and indexes", || fill(&mut connection, set.size).expect("the rows"));
+    timed("  VACUUM", || finish(&mut connection));
+    drop(connection);
+
+    timed("  copy and statistics", || {
+        run(format!("CREATE DATABASE {analyzed} TEMPLATE {plain} STRATEGY file_copy"));
+        let tables = TABLES.join(", ");
+        connect(server, analyzed).batch_execute(&format!("ANALYZE {tables}")).expect("statistics");
+    });
+    for (name, building) in names.iter().zip(&building) {
+        run(format!("ALTER DATABASE {building} RENAME TO {name}"));
+    }
+}
+
+/// What comes by itself after some time of use, but for statistics, and what must not.
+fn finish(connection: &mut Db) {
+    for table in TABLES {
+        connection
+            .batch_execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = FALSE)"))
+            .expect("no statistics by themselves");
+    }
+    for table in ["users", "flyers"] {
+        connection
+            .batch_execute(&format!(
+                "SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
+            ))
+            .expect("sequences behind the rows");
+    }
+    connection.batch_execute(&format!("VACUUM (FREEZE) {}", TABLES.join(", "))).expect("VACUUM");
+}
+
+fn connect(server: &str, name: &str) -> PgConnection {
+    PgConnection::establish(&with_database(server, name)).expect("the database opens")
+}
+
+/// The same server with another database: the path of the URL, before any parameters.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, parameters) = url.split_once('?').map_or((url, None), |(b, p)| (b, Some(p)));
+    let authority_end = base.find("://").map_or(0, |i| i + 3);
+    let path = base[authority_end..].find('/').map_or(base.len(), |i| authority_end + i);
+    let parameters = parameters.map(|p| format!("?{p}")).unwrap_or_default();
+    format!("{}/{name}{parameters}", &base[..path])
+}

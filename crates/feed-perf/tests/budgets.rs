@@ -1,0 +1,178 @@
+//! Every page of every shape against its budget, and the scaling rules that are the promise.
+//!
+//! `FEED_BUDGETS=write` writes the budgets down instead.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod feeds;
+mod guard;
+mod shapes;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+
+use feed_core::db::Engine;
+use feed_perf::log;
+use feed_perf::work::Work;
+use feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use guard::budgets::{self, Budget, Budgets};
+use guard::{load, product};
+use shapes::{Data, SIZES, Shape};
+
+/// Measures every page of the shapes at a size, each against what it must hold.
+fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
+    data.database
+        .with_writer(|c| {
+            for shape in Shape::ALL.into_iter().filter(|shape| shape.exists_at(data.size)) {
+                let rows = Rows::read(c, shape);
+                for variant in Variant::all(shape) {
+                    let rows = rows.in_order(variant);
+                    for spot in Spot::BUDGETED {
+                        let name = budgets::name(shape, variant, spot);
+                        let measured = load(c, product, &rows.page(spot, PAGE_SIZE))
+                            .unwrap_or_else(|red| panic!("{name:?} of {} flyers: {red}", data.size));
+                        done(name, &measured);
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn within_budgets(engine: Engine) {
+    log::install();
+    let is_writing = std::env::var("FEED_BUDGETS").is_ok_and(|v| v == "write");
+    let budgets = Budgets::read();
+    let version = Data::open(engine, SIZES[0], false).database.read(|c| Ok(budgets::version(c))).unwrap();
+    let is_known = budgets.of(engine).version == version;
+    if !is_known {
+        eprintln!("no budgets for {engine:?} {version}: the pages are checked, and the scaling rules hold");
+    }
+    let mut most: BTreeMap<String, BTreeMap<String, Budget>> = BTreeMap::new();
+    let mut reds = Vec::new();
+    let mut seen = String::new();
+    let mut pages = 0;
+    for size in SIZES {
+        for analyzed in [false, true] {
+            each_page(&Data::open(engine, size, analyzed), |name, measured| {
+                pages += 1;
+                let (shape, spot) = &name;
+                let statistics = if analyzed { "analyzed" } else { "no statistics" };
+                let (units, visited) = (measured.total().units, guard::visited(measured));
+                let _ = writeln!(seen, "{shape}\t{spot}\t{size}\t{statistics}\t{units}\t{visited}");
+                if is_known && !is_writing {
+                    reds.extend(budgets.hold(engine, &name, measured).err());
+                }
+                let cell = most.entry(name.0).or_default().entry(name.1).or_default();
+                let taken = budgets::taken(measured);
+                cell.resize(taken.len(), 0);
+                cell.iter_mut().zip(taken).for_each(|(most, taken)| *most = taken.max(*most));
+            });
+        }
+    }
+    // What each size took, for whoever wonders about a budget.
+    let file = format!("{}/work-{engine:?}.tsv", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(file, seen).unwrap();
+    if is_writing {
+        // The other engine's test writes its own part.
+        let lock = File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
+        lock.lock().unwrap();
+        let mut budgets = Budgets::read();
+        let part = match engine {
+            Engine::Sqlite => &mut budgets.sqlite,
+            Engine::Postgres => &mut budgets.postgres,
+        };
+        (part.version, part.pages) = (version, most);
+        budgets.write();
+    } else if is_known {
+        let unknown: Vec<_> =
+            budgets.of(engine).pages.keys().filter(|row| !most.contains_key(*row)).collect();
+        assert!(unknown.is_empty(), "budgets of what is no more: {unknown:?}");
+    }
+    assert!(
+        reds.is_empty(),
+        "{} of {pages} pages are over their budget; the first:\n{}",
+        reds.len(),
+        reds[0]
+    );
+}
+
+#[test]
+fn sqlite_stays_within_its_budgets() {
+    within_budgets(Engine::Sqlite);
+}
+
+#[test]
+fn postgres_stays_within_its_budgets() {
+    within_budgets(Engine::Postgres);
+}
+
+/// Measures one page by cursor: page and images, without the count.
+fn measured(data: &Data, shape: Shape, variant: Variant, spot: Spot) -> Work {
+    let page = |c: &mut _| {
+        let asked = Rows::read(c, shape).in_order(variant).page(spot, PAGE_SIZE);
+        load(c, product, &asked)
+    };
+    data.database.with_writer(|c| Ok(page(c))).unwrap().unwrap()
+}
+
+#[test]
+fn a_larger_table_costs_no_more() {
+    log::install();
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        for (small, large) in [(SIZES[0], SIZES[2]), (SIZES[1], SIZES[2])] {
+            let [small, large] = [small, large].map(|size| Data::open(engine, size, false));
+            for shape in Shape::ALL.into_iter().filter(|shape| shape.is_same_at(small.size, large.size)) {
+                for variant in [Variant::PLAIN, Variant::NEAR] {
+                    let of = |data: &Data| measured(data, shape, variant, Spot::Behind(0));
+                    guard::ratio(&of(&small), &of(&large), 1.2).unwrap_or_else(|red| {
+                        panic!(
+                            "{engine:?}, {} {}, {} flyers: {red}",
+                            shape.name(),
+                            variant.name(),
+                            large.size
+                        )
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_deeper_page_costs_no_more() {
+    log::install();
+    shapes::on_both(SIZES[2], false, |data| {
+        for shape in [Shape::All, Shape::Favorites100000, Shape::Follows1000, Shape::Prolific10] {
+            for variant in [Variant::PLAIN, Variant::NEAR] {
+                let page = |number: usize| {
+                    let rows = (number - 1) * PAGE_SIZE as usize;
+                    measured(data, shape, variant, Spot::Behind(rows))
+                };
+                // The longest of these lists have more than 1,000 pages.
+                let deep = if matches!(shape, Shape::Prolific10) { 400 } else { 1_000 };
+                guard::ratio(&page(1), &page(deep), 1.2)
+                    .unwrap_or_else(|red| panic!("{:?}, {}: {red}", data.engine, shape.name()));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_backlog_of_expired_flyers_costs_at_most_twice() {
+    log::install();
+    for size in [SIZES[1], SIZES[2]] {
+        shapes::on_both(size, false, |data| {
+            for (valid, expired) in
+                [(Shape::Valid100, Shape::Expired100), (Shape::Favorites10000, Shape::FavoritesExpired)]
+            {
+                for variant in [Variant::PLAIN, Variant::NEAR] {
+                    let of = |shape| measured(data, shape, variant, Spot::Behind(0));
+                    guard::ratio(&of(valid), &of(expired), 2.0)
+                        .unwrap_or_else(|red| panic!("{:?}, {}: {red}", data.engine, expired.name()));
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,134 @@
+//! The handlers of the real service, watched from outside: what they send is what the guard measures.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDateTime};
+use feed_api::auth::Tokens;
+use feed_api::config::{DatabaseConfig, Secret, ServeConfig, TokenConfig};
+use feed_api::server::{self, Server};
+use feed_core::clock::Clock;
+use feed_core::feed::{self, Feed, FeedRequest, Listing};
+use feed_core::geo::Location;
+use feed_core::page::{PageRequest, Start};
+use feed_core::testing::{TestDatabase, on_both};
+use feed_core::{seed, users};
+use feed_perf::log::{self, Kind, Log, QueryLog};
+
+const SECRET: &str = "the secret of a server that serves one test";
+const PLACE: Location = Location { latitude: 47.0, longitude: 8.0 };
+
+fn now() -> NaiveDateTime {
+    DateTime::from_timestamp(1_780_000_000, 0).unwrap().naive_utc()
+}
+
+/// A running service with demo data, and what it sends to the database.
+struct Service {
+    address: String,
+    token: String,
+    log: QueryLog,
+}
+
+impl Service {
+    fn start(test: &TestDatabase) -> Self {
+        let plan = seed::Plan { users: 600, flyers: 1_000, seed: 1, follows_max: 50 };
+        seed::seed(&test.database, &plan, now(), false, &mut |_| {}).unwrap();
+        let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
+        let config = ServeConfig {
+            bind: "127.0.0.1:0".to_owned(),
+            database: DatabaseConfig { database_url: test.url.clone(), database_connections: 4 },
+            migrate: false,
+            tokens: TokenConfig { jwt_secret: Some(Secret::from(SECRET)), token_ttl: 60 },
+            public_url: None,
+            workers: Some(1),
+            sweep_interval: 0,
+        };
+        let listener = server::bind(&config.bind).unwrap();
+        let database = test.database.clone();
+        let server = Server::build(&config, listener, database, Clock::fixed(now())).unwrap();
+        let address = format!("http://{}", server.address().unwrap());
+        std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
+        let token = Tokens::new(SECRET.as_bytes(), 60).issue(power, now()).unwrap();
+        Self { address, token, log: QueryLog::of_process() }
+    }
+
+    /// The body of a GET, and what it took.
+    fn get(&self, path: &str, is_signed_in: bool) -> (serde_json::Value, Log) {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.address) };
+        let _ = self.log.take();
+        let mut request = ureq::get(&url);
+        if is_signed_in {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        let body = request.call().unwrap().body_mut().read_json().unwrap();
+        let mut log = self.log.take();
+        // The pool opens connections when it likes: their settings are no part of a request.
+        log.statements.retain(|statement| statement.kind != Kind::Other);
+        (body, log)
+    }
+}
+
+/// Every feed, by its path and what its handler asks of the domain.
+fn feeds(power: i64) -> [(&'static str, bool, Feed); 5] {
+    [
+        ("/api/feed/?", false, Feed::All(None)),
+        ("/api/feed/?", true, Feed::All(Some(power))),
+        ("/api/favorites/feed/?", true, Feed::Favorites(power)),
+        ("/api/favorites/feed/?order=favorited&", true, Feed::Favorited(power)),
+        ("/api/following/feed/?", true, Feed::Following(power)),
+    ]
+}
+
+#[test]
+fn a_feed_request_takes_four_statements_at_most_and_as_many_for_one_row_as_for_fifty() {
+    log::install();
+    on_both(|test| {
+        let service = Service::start(test);
+        for (path, is_signed_in, feed) in feeds(0) {
+            for query in ["", "lat=47&lng=8&", "categories=events,service&"] {
+                let ask = |size: usize| {
+                    let (first, by_number) =
+                        service.get(&format!("{path}{query}page_size={size}"), is_signed_in);
+                    assert_eq!(first["results"].as_array().unwrap().len(), size, "the page is full");
+                    let (_, by_cursor) = service.get(first["next"].as_str().unwrap(), is_signed_in);
+                    (by_number, by_cursor)
+                };
+                let ((one, one_by_cursor), (fifty, fifty_by_cursor)) = (ask(1), ask(50));
+                log::assert_no_growth(&one, &fifty);
+                log::assert_no_growth(&one_by_cursor, &fifty_by_cursor);
+                // Caller, page, images, count.
+                let caller = usize::from(is_signed_in);
+                assert_eq!(one.len(), caller + 3, "{feed:?} {query}\n{one}");
+                assert_eq!(fifty.len(), caller + 3, "{feed:?} {query}\n{fifty}");
+                assert_eq!(fifty_by_cursor.len(), caller + 2, "{feed:?} {query}\n{fifty_by_cursor}");
+            }
+        }
+    });
+}
+
+#[test]
+fn handlers_send_the_statements_that_have_budgets() {
+    log::install();
+    on_both(|test| {
+        let service = Service::start(test);
+        let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
+        for (path, is_signed_in, feed) in feeds(power) {
+            for (query, location) in [("", None), ("lat=47&lng=8", Some(PLACE))] {
+                let (_, sent) = service.get(&format!("{path}{query}"), is_signed_in);
+                let listing = Listing { feed, location, categories: None };
+                let page = PageRequest { start: Start::Page(1), size: 20 };
+                let load = || {
+                    test.database
+                        .read(|c| {
+                            users::require(c, feed.viewer())?;
+                            feed::load(c, &FeedRequest { listing, page, now: now() })
+                        })
+                        .unwrap()
+                };
+                let (_, measured) = log::record(load);
+                let texts = |log: &Log| log.statements.iter().map(|s| s.sql.clone()).collect::<BTreeSet<_>>();
+                pretty_assertions::assert_eq!(texts(&sent), texts(&measured), "{feed:?} {query}");
+            }
+        }
+    });
+}

@@ -1,0 +1,325 @@
+//! Seeded regressions, each of which must turn a guard red: the guards are worth what they catch.
+//!
+//! A mutant is a worse loader, or an index that is gone for the time of a transaction that is rolled back. What it
+//! answers is right, or it would be a matter for other tests: it only costs more. `scripts/mutants` shows the
+//! table; mutants of the product's own source are there too.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod catalogue;
+mod feeds;
+mod guard;
+mod shapes;
+
+use std::fmt::Write as _;
+
+use catalogue::{Catalogue, INDEXES};
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use feed_core::db::{Db, Engine};
+use feed_core::feed::{self, FeedRequest};
+use feed_core::page::{PageRequest, Start};
+use feed_core::schema::{favorites, flyer_images};
+use feed_core::sql::{Statement, Value};
+use feed_perf::log;
+use feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use guard::budgets::{self, Budgets};
+use guard::{Loader, Red, load, product};
+use shapes::{Data, SIZES, Shape};
+
+/// What a mutant changes.
+enum Change {
+    /// Another loader in the product's place.
+    Loader(Loader),
+    /// An index that is not there.
+    DropIndex(&'static str),
+}
+
+/// Who must notice.
+enum Guard {
+    /// The budget of one of these pages.
+    Budget(&'static [(Shape, Variant, Spot)]),
+    /// The count of statements.
+    Counts(Shape),
+    /// The live catalogue.
+    Catalogue,
+}
+
+struct Mutant {
+    name: &'static str,
+    change: Change,
+    guard: Guard,
+}
+
+const NEAR: Variant = Variant::NEAR;
+const PLAIN: Variant = Variant::PLAIN;
+const FAVORITED: Variant = Variant { favorited: true, ..Variant::PLAIN };
+
+fn mutants(engine: Engine) -> Vec<Mutant> {
+    let worse = |name, loader, guard| Mutant { name, change: Change::Loader(loader), guard };
+    let mut all = vec![
+        worse(
+            "the OR form of the keyset",
+            keyset_by_or,
+            Guard::Budget(&[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
+        ),
+        worse(
+            "OFFSET instead of the cursor",
+            offset,
+            Guard::Budget(&[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
+        ),
+        worse("images per row", images_per_row, Guard::Counts(Shape::Favorites1000)),
+        worse("flags per row", flags_per_row, Guard::Counts(Shape::Follows1000)),
+        worse(
+            "the unbounded walk",
+            unbounded_walk,
+            Guard::Budget(&[(Shape::Quiet100, PLAIN, Spot::First), (Shape::Empty100, PLAIN, Spot::First)]),
+        ),
+        worse(
+            "the ORM form of the following query",
+            orm_following,
+            Guard::Budget(&[
+                (Shape::Expired100, PLAIN, Spot::First),
+                (Shape::Prolific10, PLAIN, Spot::First),
+            ]),
+        ),
+        worse(
+            "distance sorted in the join",
+            distance_in_the_join,
+            Guard::Budget(&[(Shape::Prolific10, NEAR, Spot::Middle)]),
+        ),
+        worse(
+            "count without cap",
+            count_without_cap,
+            Guard::Budget(&[(Shape::Favorites10000, PLAIN, Spot::First)]),
+        ),
+        worse(
+            "validity without the partial index",
+            validity_without_mark,
+            Guard::Budget(&[(Shape::FavoritesExpired, PLAIN, Spot::First)]),
+        ),
+    ];
+    let felt: [(&str, &'static [_]); 4] = [
+        ("flyers_feed", &[(Shape::All, PLAIN, Spot::Middle)]),
+        ("flyers_creator_feed", &[(Shape::Prolific10, PLAIN, Spot::Middle)]),
+        ("favorites_feed", &[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
+        ("favorites_recent_feed", &[(Shape::FavoritesExpired, FAVORITED, Spot::First)]),
+    ];
+    for &index in INDEXES {
+        // In its absence PostgreSQL takes the creator's full index, which costs as much where a creator's flyers
+        // lie beside each other, as here: that it is there at all is for the catalogue.
+        let is_replaced = engine == Engine::Postgres && index == "flyers_creator_feed";
+        let pages = felt.iter().find(|(name, _)| *name == index && !is_replaced);
+        let guard = pages.map_or(Guard::Catalogue, |(_, pages)| Guard::Budget(pages));
+        all.push(Mutant { name: index, change: Change::DropIndex(index), guard });
+        if pages.is_some() {
+            all.push(Mutant { name: index, change: Change::DropIndex(index), guard: Guard::Catalogue });
+        }
+    }
+    all
+}
+
+/// What the guard said of the mutant, if it is red.
+fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Red)> {
+    let run = |c: &mut Db, loader: Loader| -> Option<(String, Red)> {
+        match &mutant.guard {
+            Guard::Budget(pages) => pages.iter().find_map(|&(shape, variant, spot)| {
+                let page = budgets::name(shape, variant, spot);
+                let asked = Rows::read(c, shape).in_order(variant).page(spot, PAGE_SIZE);
+                // Where the database refuses, there is nothing to measure.
+                let refused = loader(c, &asked.request).err().map(|error| format!("{error:?}"));
+                let red = refused.or_else(|| {
+                    load(c, loader, &asked).and_then(|work| budgets.hold(data.engine, &page, &work)).err()
+                })?;
+                Some((format!("budget of {}, {}", page.0, page.1), red))
+            }),
+            Guard::Counts(shape) => {
+                let rows = Rows::read(c, *shape).in_order(PLAIN);
+                let red = guard::counts(c, loader, |size| rows.page(Spot::Middle, size), 3).err()?;
+                Some((format!("statements of {}", shape.name()), red))
+            }
+            Guard::Catalogue => {
+                let catalogue = Catalogue::read(c);
+                let missing =
+                    INDEXES.iter().find(|name| !catalogue.indexes.iter().any(|i| i.name == **name))?;
+                Some(("catalogue".to_owned(), format!("{missing} is not there")))
+            }
+        }
+    };
+    match mutant.change {
+        Change::Loader(loader) => data.database.with_writer(|c| Ok(run(c, loader))).unwrap(),
+        Change::DropIndex(name) => data.with_ddl(&format!("DROP INDEX {name}"), |c| run(c, product)),
+    }
+}
+
+/// The budgets of the file, or, on a version that it has none for, what the product takes now.
+fn budgets_for(data: &Data) -> Budgets {
+    let mut budgets = Budgets::read();
+    let engine = data.engine;
+    data.database
+        .with_writer(|c| {
+            if budgets.of(engine).version == budgets::version(c) {
+                return Ok(());
+            }
+            for mutant in mutants(engine) {
+                let Guard::Budget(pages) = mutant.guard else { continue };
+                for &(shape, variant, spot) in pages {
+                    let asked = Rows::read(c, shape).in_order(variant).page(spot, PAGE_SIZE);
+                    let work = load(c, product, &asked).unwrap();
+                    budgets.set(engine, budgets::name(shape, variant, spot), &work);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    budgets
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    log::install();
+    let mut survivors = Vec::new();
+    let mut table = String::from("| mutant | engine | guard that caught it |\n| --- | --- | --- |\n");
+    shapes::on_both(SIZES[1], false, |_| {});
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let data = Data::open(engine, SIZES[1], false);
+        let budgets = budgets_for(&data);
+        for mutant in mutants(engine) {
+            let name = match mutant.change {
+                Change::Loader(_) => mutant.name.to_owned(),
+                Change::DropIndex(index) => format!("without index {index}"),
+            };
+            let caught = caught(&mutant, &data, &budgets);
+            let guard = caught.as_ref().map_or("**survived**", |(guard, _)| guard);
+            let _ = writeln!(table, "| {name} | {engine:?} | {guard} |");
+            if caught.is_none() {
+                survivors.push(format!("{name} on {engine:?}"));
+            }
+        }
+        // The same guards are green without a mutant.
+        for mutant in mutants(engine) {
+            let none = Mutant { change: Change::Loader(product), ..mutant };
+            let red = caught(&none, &data, &budgets);
+            assert!(red.is_none(), "a guard is red without any mutant: {red:?}");
+        }
+    }
+    println!("{table}");
+    assert!(survivors.is_empty(), "mutants that no guard caught: {survivors:#?}");
+}
+
+/// The ids that a statement of the mutant's own finds.
+fn ids(c: &mut Db, request: &FeedRequest, text: String) -> feed_core::Result<Vec<i64>> {
+    let position = request.page.position();
+    let mut binds = vec![
+        ("now", Value::Time(request.now)),
+        ("viewer", Value::Int(request.listing.feed.viewer().unwrap_or_default())),
+        ("at", Value::Time(position.at)),
+        ("id", Value::Int(position.id)),
+        ("limit", Value::Int(request.page.size.into())),
+    ];
+    if let Some(place) = request.listing.location {
+        binds.extend([("lat", Value::Real(place.latitude)), ("lng", Value::Real(place.longitude))]);
+        binds.push(("distance", Value::Int(position.distance)));
+    }
+    Ok(Statement::<BigInt>::new(text, &binds).load(c)?)
+}
+
+const VALID: &str = "f.expired = FALSE AND f.valid_from <= :now AND f.valid_until > :now";
+
+/// Right at page 2, and half the list at the middle of it.
+fn keyset_by_or(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let text = "SELECT v.flyer_id FROM favorites v WHERE v.user_id = :viewer AND v.flyer_expired = FALSE \
+                AND v.flyer_valid_from <= :now AND v.flyer_valid_until > :now \
+                AND (v.flyer_created_at < :at OR (v.flyer_created_at = :at AND v.flyer_id < :id)) \
+                ORDER BY v.flyer_created_at DESC, v.flyer_id DESC LIMIT :limit";
+    ids(c, request, text.to_owned())
+}
+
+/// The middle of 10,000 rows by its number.
+fn offset(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let page = PageRequest { start: Start::Page(251), ..request.page };
+    product(c, &FeedRequest { page, ..*request })
+}
+
+fn images_per_row(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let ids = product(c, request)?;
+    for id in &ids {
+        let images = flyer_images::table.filter(flyer_images::flyer_id.eq(id));
+        images.select(flyer_images::url).load::<String>(c)?;
+    }
+    Ok(ids)
+}
+
+fn flags_per_row(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let ids = product(c, request)?;
+    let viewer = request.listing.feed.viewer().unwrap_or_default();
+    for &id in &ids {
+        let flag = favorites::table.find((viewer, id)).select(favorites::flyer_id);
+        flag.first::<i64>(c).optional()?;
+    }
+    Ok(ids)
+}
+
+/// The look without its bound.
+fn unbounded_walk(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let text = format!(
+        "SELECT f.id FROM flyers f WHERE (f.created_at, f.id) < (:at, :id) AND {VALID} \
+         AND coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = f.creator_id), \
+         FALSE) ORDER BY f.created_at DESC, f.id DESC LIMIT :limit"
+    );
+    ids(c, request, text)
+}
+
+/// What an object-relational mapper writes.
+fn orm_following(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let text = "SELECT f.id FROM flyers f JOIN follows w ON w.followed_id = f.creator_id \
+                WHERE w.follower_id = :viewer AND f.valid_from <= :now AND f.valid_until > :now \
+                AND (f.created_at < :at OR (f.created_at = :at AND f.id < :id)) \
+                ORDER BY f.created_at DESC, f.id DESC LIMIT :limit";
+    ids(c, request, text.to_owned())
+}
+
+/// One ORDER BY for all of it, over every flyer of every followed creator.
+fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let distance = match c.engine() {
+        Engine::Sqlite => "distance_mm(:lat, :lng, f.latitude, f.longitude)",
+        // Another measure for the same order.
+        Engine::Postgres => {
+            "CAST(floor(12742.0 * asin(sqrt(least(1.0, power(sin(radians(f.latitude - :lat) / 2.0), 2) \
+             + cos(radians(:lat)) * cos(radians(f.latitude)) * power(sin(radians(f.longitude - :lng) / 2.0), 2)))) \
+             * 1000000.0 + 0.5) AS bigint)"
+        }
+    };
+    let text = format!(
+        "SELECT id FROM (SELECT f.id, f.created_at, {distance} AS distance FROM follows w \
+         CROSS JOIN flyers f WHERE w.follower_id = :viewer AND f.creator_id = w.followed_id AND {VALID}) f \
+         WHERE created_at < :at OR (created_at = :at AND (distance > :distance OR (distance = :distance \
+         AND id < :id))) ORDER BY created_at DESC, distance, id DESC LIMIT :limit"
+    );
+    ids(c, request, text)
+}
+
+fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let listing = request.listing;
+    let rows: Vec<i64> = feed::page_query(c.engine(), request)
+        .load::<feed::CardRow>(c)?
+        .iter()
+        .take(request.page.size as usize)
+        .map(|row| *row.id())
+        .collect();
+    feed::images_query(&rows).load::<feed_core::models::FlyerImage>(c)?;
+    let viewer = Value::Int(listing.feed.viewer().unwrap_or_default());
+    let text = "SELECT count(*) FROM favorites v WHERE v.user_id = :viewer AND v.flyer_expired = FALSE \
+                AND v.flyer_valid_from <= :now AND v.flyer_valid_until > :now";
+    let binds = [("viewer", viewer), ("now", Value::Time(request.now))];
+    Statement::<BigInt>::new(text.to_owned(), &binds).get_result::<i64>(c)?;
+    Ok(rows)
+}
+
+/// The flyer's own validity by a join, as it was before favorites carried it.
+fn validity_without_mark(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    let text = "SELECT v.flyer_id FROM favorites v CROSS JOIN flyers f WHERE v.user_id = :viewer \
+                AND f.id = v.flyer_id AND f.valid_from <= :now AND f.valid_until > :now \
+                AND (v.flyer_created_at, v.flyer_id) < (:at, :id) \
+                ORDER BY v.flyer_created_at DESC, v.flyer_id DESC LIMIT :limit";
+    ids(c, request, text.to_owned())
+}

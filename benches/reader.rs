@@ -5,7 +5,7 @@ use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 
 use crate::asked::Page;
-use crate::pages::{Ordered, PAGE_SIZE, Rows, Variant};
+use crate::pages::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
 use crate::run;
 use crate::shapes::{Data, Shape};
 
@@ -42,7 +42,13 @@ impl Reader {
     /// How a page is asked for; it is loaded once and has the rows that it must have.
     pub fn request(&mut self, page: Page) -> FeedRequest {
         let Page { shape, variant, spot } = page;
-        let asked = self.ordered(shape, variant).page(spot, PAGE_SIZE);
+        let ordered = self.ordered(shape, variant);
+        let spot = match spot {
+            // What a crowd in one second costs there has cells of its own.
+            Spot::Behind(rows) if variant.near => Spot::Behind(ordered.clear_of_crowds(rows)),
+            spot => spot,
+        };
+        let asked = ordered.page(spot, PAGE_SIZE);
         let load = |c: &mut Db| feed::load(c, &asked.request);
         let ids: Vec<_> =
             self.data().database.with_writer(load).unwrap().items.iter().map(|card| card.id).collect();

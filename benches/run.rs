@@ -45,7 +45,7 @@ pub fn criterion() -> Criterion {
     Criterion::default()
         .output_directory(&folder())
         .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_millis(600))
         .sample_size(40)
         .nresamples(2_000)
         .configure_from_args()

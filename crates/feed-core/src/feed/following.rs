@@ -121,6 +121,14 @@ pub(super) fn down_to_the_edge(engine: Engine, shown: &str, way: &Way, distance:
     let newest = by_index(engine, "flyers f", "flyers_feed");
     let of_list =
         list(engine, "h.creator_id", shown, &format!("f.created_at {behind}= :at AND f.created_at {page}"));
+    // PostgreSQL may rather read all flyers of the page's seconds: OFFSET 0 keeps it to a list a head.
+    let of_heads = match engine {
+        Engine::Sqlite => format!("{row} heads h CROSS JOIN {of_list} AND h.head {page}"),
+        Engine::Postgres => format!(
+            "SELECT f.id, f.sorted_at, f.distance FROM heads h \
+             CROSS JOIN LATERAL ({row} {of_list} OFFSET 0) f WHERE h.head {page}"
+        ),
+    };
     format!(
         "WITH {COUNTED}, {recent}, \
          heads AS MATERIALIZED (SELECT w.followed_id AS creator_id, \
@@ -133,6 +141,6 @@ pub(super) fn down_to_the_edge(engine: Engine, shown: &str, way: &Way, distance:
          UNION ALL {merge}) f ORDER BY f.created_at {order}, f.id {order} LIMIT 1 OFFSET :last) \
          {row} {newest} WHERE f.created_at {behind}= :at AND f.created_at {recent_page} \
          AND {shown} AND {FOLLOWED} \
-         UNION ALL {row} heads h CROSS JOIN {of_list} AND h.head {page}"
+         UNION ALL {of_heads}"
     )
 }

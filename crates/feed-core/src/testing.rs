@@ -84,7 +84,8 @@ impl Drop for TestDatabase {
 }
 
 /// The same server with another database: the path of the URL, before any parameters.
-fn with_database(url: &str, name: &str) -> String {
+#[must_use]
+pub fn with_database(url: &str, name: &str) -> String {
     let (base, parameters) = url.split_once('?').map_or((url, None), |(b, p)| (b, Some(p)));
     let authority_end = base.find("://").map_or(0, |i| i + 3);
     let path = base[authority_end..].find('/').map_or(base.len(), |i| authority_end + i);

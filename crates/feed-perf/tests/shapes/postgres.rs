@@ -8,6 +8,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use feed_core::db::Db;
 use feed_core::migrate;
+use feed_core::testing::with_database;
 
 use super::fill::fill;
 use super::store::{Set, is_outdated, key, timed};
@@ -146,13 +147,4 @@ fn finish(connection: &mut Db) {
 
 fn connect(server: &str, name: &str) -> PgConnection {
     PgConnection::establish(&with_database(server, name)).expect("the database opens")
-}
-
-/// The same server with another database: the path of the URL, before any parameters.
-fn with_database(url: &str, name: &str) -> String {
-    let (base, parameters) = url.split_once('?').map_or((url, None), |(b, p)| (b, Some(p)));
-    let authority_end = base.find("://").map_or(0, |i| i + 3);
-    let path = base[authority_end..].find('/').map_or(base.len(), |i| authority_end + i);
-    let parameters = parameters.map(|p| format!("?{p}")).unwrap_or_default();
-    format!("{}/{name}{parameters}", &base[..path])
 }

@@ -50,6 +50,11 @@ pub struct ServeConfig {
     #[arg(long, env = "FEED_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
+    /// Origins whose web pages may call the API, with commas between: `https://app.example.org`, or `*` for all;
+    /// without them, none may.
+    #[arg(long, env = "FEED_CORS_ORIGINS", value_name = "ORIGINS")]
+    pub cors_origins: Option<String>,
+
     /// Threads that serve HTTP; without it, one a core.
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
@@ -64,6 +69,29 @@ impl ServeConfig {
     /// How often `serve` sweeps, if it does.
     pub(crate) fn sweep_interval(&self) -> Option<Duration> {
         Some(Duration::from_secs(self.sweep_interval.into())).filter(|interval| !interval.is_zero())
+    }
+
+    /// Whose web pages may call the API; none where it is not set, or empty.
+    ///
+    /// # Errors
+    /// When one is no origin.
+    pub fn cors_origins(&self) -> Result<Option<CorsOrigins>, StartError> {
+        let list = match self.cors_origins.as_deref().map(str::trim) {
+            None | Some("") => return Ok(None),
+            Some("*") => return Ok(Some(CorsOrigins::Any)),
+            Some(list) => list.split(',').map(str::trim),
+        };
+        let is_origin = |text: &str| {
+            let url = url::Url::parse(text).ok();
+            url.is_some_and(|u| u.origin().is_tuple() && u.origin().ascii_serialization() == text)
+        };
+        match list.clone().find(|text| !is_origin(text)) {
+            None => Ok(Some(CorsOrigins::These(list.map(str::to_owned).collect()))),
+            Some(bad) => Err(StartError::option(
+                "FEED_CORS_ORIGINS",
+                format!("is bad: {bad:?} is no origin, such as https://app.example.org; * stands for all"),
+            )),
+        }
     }
 
     /// What links start with, without the slash at its end; none where it is not set, or empty.
@@ -83,6 +111,15 @@ impl ServeConfig {
             _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
         }
     }
+}
+
+/// Whose web pages may call the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Everybody's.
+    Any,
+    /// Those of these origins.
+    These(Vec<String>),
 }
 
 /// How tokens are signed and how long they live.

@@ -1,4 +1,4 @@
-//! What handlers take from a request: bodies, ids in paths, and a feed's query parameters.
+//! What handlers take from a request: bodies and ids in paths.
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
@@ -8,11 +8,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{FromRequest, HttpRequest, web};
 use feed_core::Error;
-use feed_core::geo::Location;
-use feed_core::models::{Categories, Category};
-use feed_core::page::{
-    Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_ROWS, MAX_PAGE_SIZE, PageRequest, Start,
-};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -125,131 +120,10 @@ impl FromRequest for PathId {
     }
 }
 
-const POSITIVE: &str = "must be a positive integer";
+pub(crate) const POSITIVE: &str = "must be a positive integer";
 
 /// Digits only: no sign, no space, no other script's digits.
 pub(crate) fn positive(text: &str) -> Option<i64> {
     let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|id| is_digits && *id > 0)
-}
-
-/// The query's parameters, decoded, in order.
-#[derive(Debug, Clone)]
-pub struct Query(Vec<(String, String)>);
-
-impl Query {
-    /// The value of a parameter.
-    ///
-    /// # Errors
-    /// 400 when it is given twice, or holds U+0000.
-    pub fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
-        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
-        let value = values.next();
-        if values.next().is_some() {
-            return Err(Error::invalid(name, "is given twice"));
-        }
-        match value {
-            Some(value) if value.contains('\0') => Err(Error::invalid(name, "must not hold U+0000")),
-            value => Ok(value),
-        }
-    }
-
-    /// A parameter that is a positive 64-bit integer.
-    ///
-    /// # Errors
-    /// 400 when it is missing or anything else.
-    pub fn id(&self, name: &'static str) -> Result<i64, Error> {
-        let value = self.get(name)?.ok_or_else(|| Error::invalid(name, "is missing"))?;
-        positive(value).ok_or_else(|| Error::invalid(name, POSITIVE))
-    }
-
-    /// The place given by `lat` and `lng`.
-    ///
-    /// # Errors
-    /// 400 for one without the other, for what is no number, and outside the ranges.
-    pub fn location(&self) -> Result<Option<Location>, Error> {
-        match (self.degrees("lat", 90.0)?, self.degrees("lng", 180.0)?) {
-            (Some(latitude), Some(longitude)) => Ok(Some(Location { latitude, longitude })),
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(Error::invalid("lng", "must be given together with lat")),
-            (None, Some(_)) => Err(Error::invalid("lat", "must be given together with lng")),
-        }
-    }
-
-    fn degrees(&self, name: &'static str, max: f64) -> Result<Option<f64>, Error> {
-        let parse = |text: &str| {
-            let value = text.parse().ok().filter(|v: &f64| (-max..=max).contains(v));
-            value.ok_or_else(|| Error::invalid(name, format!("must be a number from -{max} to {max}")))
-        };
-        self.get(name)?.map(parse).transpose()
-    }
-
-    /// The categories given by `categories`, with commas between them.
-    ///
-    /// # Errors
-    /// 400 for an unknown one, and for none at all.
-    pub fn categories(&self) -> Result<Option<Categories>, Error> {
-        let parse = |text: &str| {
-            let set: Option<Vec<Category>> = text.split(',').map(Category::by_name).collect();
-            set.map(Categories::from).ok_or_else(|| {
-                let names = Category::ALL.map(Category::name).join(", ");
-                Error::invalid("categories", format!("must be out of {names}, with commas between them"))
-            })
-        };
-        self.get("categories")?.map(parse).transpose()
-    }
-
-    /// The page given by `page` or `cursor`, and `page_size`.
-    ///
-    /// # Errors
-    /// 400 for values out of range, for both at once, and for a cursor that is not of this `scope`.
-    pub fn page(&self, key: &CursorKey, scope: &str) -> Result<PageRequest, Error> {
-        let number = |name| -> Result<Option<u32>, Error> {
-            let parse = |text: &str| {
-                let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                // A number of any length is over the cap all the same.
-                let value = text.parse().unwrap_or(u32::MAX);
-                if is_digits && value > 0 { Ok(value) } else { Err(Error::invalid(name, POSITIVE)) }
-            };
-            self.get(name)?.map(parse).transpose()
-        };
-        let size = number("page_size")?.unwrap_or(DEFAULT_PAGE_SIZE).min(MAX_PAGE_SIZE);
-        let page = number("page")?;
-        let start = match (page, self.get("cursor")?) {
-            (Some(_), Some(_)) => {
-                return Err(Error::invalid("cursor", "must not be given together with page"));
-            }
-            (None, Some(text)) => {
-                let cursor = Cursor::decode(text, key, scope);
-                Start::Cursor(cursor.map_err(|e| Error::invalid("cursor", e.to_string()))?)
-            }
-            (page, None) => Start::Page(page.unwrap_or(1)),
-        };
-        let request = PageRequest { start, size };
-        if request.offset() >= MAX_PAGE_ROWS {
-            let reach = format!("reaches the first {MAX_PAGE_ROWS} rows; follow `next`, which has no limit");
-            return Err(Error::invalid("page", reach));
-        }
-        Ok(request)
-    }
-
-    /// The parameters again, with another cursor and without a page.
-    #[must_use]
-    pub fn with_cursor(&self, cursor: &str) -> String {
-        let others = self.0.iter().filter(|(name, _)| name != "cursor" && name != "page");
-        url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(others)
-            .append_pair("cursor", cursor)
-            .finish()
-    }
-}
-
-impl FromRequest for Query {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned();
-        ready(Ok(Self(pairs.collect())))
-    }
 }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod extract;
 mod middleware;
 pub mod problem;
+pub mod query;
 pub mod routes;
 pub mod server;
 pub mod state;

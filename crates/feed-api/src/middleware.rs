@@ -1,10 +1,18 @@
 //! What every answer carries.
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
+use actix_cors::Cors;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, VARY};
+use actix_web::http::Method;
+use actix_web::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
+    LINK, LOCATION, RETRY_AFTER, VARY,
+};
 use actix_web::middleware::Next;
+use actix_web::{Error, ResponseError};
+
+use crate::config::CorsOrigins;
+use crate::problem::{ApiError, PROBLEM_JSON};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,7 +51,7 @@ fn fresh_id() -> HeaderValue {
 
 fn error_with_causes(error: &Error) -> String {
     let mut text = error.to_string();
-    let mut cause = error.as_error::<crate::problem::ApiError>().and_then(|e| std::error::Error::source(e));
+    let mut cause = error.as_error::<ApiError>().and_then(|e| std::error::Error::source(e));
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
@@ -68,4 +76,39 @@ pub(crate) async fn cache_headers(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(policy));
     headers.insert(VARY, HeaderValue::from_static("Authorization, Accept-Encoding"));
     Ok(response)
+}
+
+/// Gives what a library refuses on its own the shape of all other problems.
+pub(crate) async fn problems(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?;
+    let status = response.status();
+    let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|t| t == PROBLEM_JSON);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return Ok(response.map_into_boxed_body());
+    }
+    Ok(response.into_response(ApiError::Refused(status).error_response()))
+}
+
+/// Lets pages of these origins call the API and read its answers; none is asked where there are none.
+pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, REQUEST_ID])
+        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, REQUEST_ID])
+        .max_age(3_600);
+    match origins {
+        None => cors,
+        Some(CorsOrigins::Any) => cors.allow_any_origin(),
+        Some(CorsOrigins::These(list)) => list.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),
+    }
 }

@@ -1,7 +1,7 @@
 //! Errors as callers see them: `application/problem+json` (RFC 9457).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use feed_core::error::FieldError;
 use serde::Serialize;
@@ -33,7 +33,13 @@ pub enum ApiError {
     /// The body is no JSON, or did not arrive whole.
     #[error("{0}")]
     Body(String),
+    /// HTTP itself cannot be satisfied: no encoding that the caller takes, or a preflight from an unknown origin.
+    #[error("the request's headers ask for what this service does not offer")]
+    Refused(StatusCode),
 }
+
+/// The media type of RFC 9457.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -69,6 +75,7 @@ impl ApiError {
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Not JSON"),
             Self::Body(_) => (StatusCode::BAD_REQUEST, "malformed-body", "Malformed body"),
+            Self::Refused(status) => (*status, "refused", "Refused"),
             Self::Domain(Domain::Unavailable(_)) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
             }
@@ -122,10 +129,7 @@ impl ResponseError for ApiError {
             _ => {}
         }
         let mut response = response.json(problem);
-        response.headers_mut().insert(
-            CONTENT_TYPE,
-            actix_web::http::header::HeaderValue::from_static("application/problem+json"),
-        );
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         response
     }
 }
@@ -133,6 +137,7 @@ impl ResponseError for ApiError {
 #[cfg(test)]
 mod tests {
     use actix_web::ResponseError;
+    use actix_web::http::StatusCode;
     use feed_core::Error as Domain;
 
     use super::ApiError;
@@ -157,6 +162,7 @@ mod tests {
             (ApiError::MediaType, 415, "not-json"),
             (ApiError::Domain(Domain::Unavailable(secret())), 503, "unavailable"),
             (ApiError::Domain(Domain::Internal(secret())), 500, "internal"),
+            (ApiError::Refused(StatusCode::NOT_ACCEPTABLE), 406, "refused"),
         ];
         for (error, status, kind) in table {
             let response = error.error_response();

@@ -4,16 +4,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::middleware::{NormalizePath, from_fn};
+use actix_web::middleware::{Compress, Condition, NormalizePath, from_fn};
 use actix_web::{App, HttpServer, web};
 use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::page::CursorKey;
 use feed_core::sweep::{self, Swept};
+use feed_core::validator::TagKey;
 use tokio::sync::Semaphore;
 
 use crate::auth::Tokens;
-use crate::config::{ServeConfig, StartError, with_causes};
+use crate::config::{CorsOrigins, ServeConfig, StartError, with_causes};
 use crate::state::State;
 use crate::{extract, middleware, routes};
 
@@ -30,6 +31,7 @@ pub fn bind(address: &str) -> Result<TcpListener, StartError> {
 pub struct Server {
     listener: TcpListener,
     state: State,
+    cors: Option<CorsOrigins>,
     workers: Option<usize>,
     sweep_interval: Option<Duration>,
 }
@@ -38,7 +40,7 @@ impl Server {
     /// Makes a server of a listener, from [`bind`], and an open database.
     ///
     /// # Errors
-    /// When the secret is missing or short, or the public URL is none.
+    /// When the secret is missing or short, the public URL is none, or an origin is.
     pub fn build(
         config: &ServeConfig,
         listener: TcpListener,
@@ -50,6 +52,7 @@ impl Server {
             database,
             tokens: Tokens::new(secret, config.tokens.token_ttl),
             cursors: CursorKey::derive(secret),
+            tags: TagKey::derive(secret),
             clock,
             hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
             public_url: config.public_url()?,
@@ -57,6 +60,7 @@ impl Server {
         Ok(Self {
             listener,
             state,
+            cors: config.cors_origins()?,
             workers: config.workers.map(usize::from),
             sweep_interval: config.sweep_interval(),
         })
@@ -79,12 +83,17 @@ impl Server {
             actix_web::rt::spawn(sweep_at(interval, self.state.database.clone()));
         }
         let data = web::Data::new(self.state);
+        let cors = self.cors;
         let mut server = HttpServer::new(move || {
+            let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
             App::new()
                 .app_data(data.clone())
                 .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
                 .configure(routes::configure)
+                .wrap(Compress::default())
                 .wrap(from_fn(middleware::cache_headers))
+                .wrap(cors)
+                .wrap(from_fn(middleware::problems))
                 .wrap(NormalizePath::trim())
                 .wrap(from_fn(middleware::request_id))
         })

@@ -6,6 +6,7 @@ use actix_web::web;
 use feed_core::clock::Clock;
 use feed_core::db::{Database, Db};
 use feed_core::page::CursorKey;
+use feed_core::validator::TagKey;
 use tokio::sync::Semaphore;
 
 use crate::auth::Tokens;
@@ -20,6 +21,8 @@ pub struct State {
     pub tokens: Tokens,
     /// Signs cursors.
     pub cursors: CursorKey,
+    /// Makes the tags of pages.
+    pub tags: TagKey,
     /// Judges validity.
     pub clock: Clock,
     /// Lets so many passwords be hashed at once; see [`State::hash`].
@@ -65,7 +68,11 @@ impl State {
         self.block(work).await
     }
 
-    async fn block<T: Send + 'static>(
+    /// Runs `work` on a thread that may block.
+    ///
+    /// # Errors
+    /// What `work` returns.
+    pub async fn block<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {

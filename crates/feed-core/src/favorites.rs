@@ -3,11 +3,13 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use garde::Validate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::{Favorite, FlyerCopy};
+use crate::page::{Page, PageRequest};
+use crate::relations;
 use crate::rules;
 use crate::schema::{favorites, flyers};
 use crate::sql::OnConflictDoNothing;
@@ -36,6 +38,7 @@ pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) 
         other => other?,
     };
     if inserted == 1 {
+        crate::users::move_relations_version(connection, user)?;
         return Ok((favorite, true));
     }
     // The row was there, and goes only with its flyer: the user's own calls wait for this one.
@@ -61,6 +64,34 @@ fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
 /// [`Error::UnknownCaller`].
 pub fn unfavorite(connection: &mut Db, user: i64, flyer: i64) -> Result<()> {
     crate::users::lock(connection, user)?;
-    diesel::delete(favorites::table.find((user, flyer))).execute(connection)?;
-    Ok(())
+    match diesel::delete(favorites::table.find((user, flyer))).execute(connection)? {
+        0 => Ok(()),
+        _ => crate::users::move_relations_version(connection, user),
+    }
+}
+
+/// A favorite in the list of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ListedFavorite {
+    /// The flyer, valid or not.
+    pub flyer_id: i64,
+    /// When it was favorited: UTC, with microseconds.
+    #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
+    pub created_at: NaiveDateTime,
+}
+
+/// What cursors of [`list`] are bound to.
+#[must_use]
+pub fn cursor_scope(user: i64) -> String {
+    format!("favorites of {user}")
+}
+
+/// A page of all favorites of `user`, most recent first: one range of the index `favorites_user_recent`, and its
+/// count where no cursor carries it.
+///
+/// # Errors
+/// From the database.
+pub fn list(connection: &mut Db, user: i64, request: &PageRequest) -> Result<Page<ListedFavorite>> {
+    relations::FAVORITES
+        .page(connection, user, request, |flyer_id, created_at| ListedFavorite { flyer_id, created_at })
 }

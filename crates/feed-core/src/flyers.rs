@@ -1,4 +1,4 @@
-//! Publishing and taking back flyers.
+//! Publishing, changing and taking back flyers.
 
 use chrono::{Months, NaiveDateTime, SubsecRound};
 use diesel::prelude::*;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::models::{Categories, Category, FlyerImage};
+use crate::models::{Categories, Category, Flyer, FlyerImage};
 use crate::rules::{self, Trimmed};
 use crate::schema::{flyer_images, flyers};
 
@@ -53,15 +53,55 @@ pub struct NewImage {
     pub url: Trimmed,
 }
 
+/// What is changed of a flyer: what is missing stays.
+#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[serde(default)]
+pub struct FlyerChange {
+    /// 1 to 200 characters.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::characters(1, 200))))]
+    pub title: Option<Trimmed>,
+    /// At most 2,000 characters.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::characters(0, 2_000))))]
+    pub description: Option<Trimmed>,
+    /// 1 to 500 characters.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::characters(1, 500))))]
+    pub location_address: Option<Trimmed>,
+    /// WGS 84 degrees.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::degrees(90.0))))]
+    pub latitude: Option<f64>,
+    /// WGS 84 degrees.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::degrees(180.0))))]
+    pub longitude: Option<f64>,
+    /// At most a year ahead.
+    #[serde(deserialize_with = "rules::given_utc")]
+    #[garde(skip)]
+    pub valid_from: Option<NaiveDateTime>,
+    /// After `valid_from`, be it given too or as it was.
+    #[serde(deserialize_with = "rules::given_utc")]
+    #[garde(skip)]
+    pub valid_until: Option<NaiveDateTime>,
+    /// 1 to 3.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::entries(1, 3))))]
+    pub categories: Option<Vec<Category>>,
+    /// 1 to 5, in order, in the place of all there were.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(custom(rules::some_entries(1, 5)), dive)]
+    pub images: Option<Vec<NewImage>>,
+}
+
 /// Publishes a flyer of `creator`, in a transaction of the caller's, and returns its id.
 ///
 /// # Errors
 /// [`Error::Invalid`] for input that breaks a rule, [`Error::UnknownCaller`].
 pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDateTime) -> Result<i64> {
     flyer.validate()?;
-    if flyer.valid_from > now.checked_add_months(Months::new(12)).unwrap_or(NaiveDateTime::MAX) {
-        return Err(Error::invalid("valid_from", "must lie at most a year ahead"));
-    }
+    begins_within_a_year(flyer.valid_from, now)?;
     crate::users::lock(connection, creator)?;
     let id: i64 = diesel::insert_into(flyers::table)
         .values((
@@ -78,12 +118,93 @@ pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDa
         ))
         .returning(flyers::id)
         .get_result(connection)?;
-    for (position, image) in (1..).zip(&flyer.images) {
+    insert_images(connection, id, &flyer.images)?;
+    Ok(id)
+}
+
+fn insert_images(connection: &mut Db, flyer_id: i64, images: &[NewImage]) -> Result<()> {
+    for (position, image) in (1..).zip(images) {
         diesel::insert_into(flyer_images::table)
-            .values(FlyerImage { flyer_id: id, position, url: image.url.0.clone() })
+            .values(FlyerImage { flyer_id, position, url: image.url.0.clone() })
             .execute(connection)?;
     }
-    Ok(id)
+    Ok(())
+}
+
+fn begins_within_a_year(valid_from: NaiveDateTime, now: NaiveDateTime) -> Result<()> {
+    if valid_from > now.checked_add_months(Months::new(12)).unwrap_or(NaiveDateTime::MAX) {
+        return Err(Error::invalid("valid_from", "must lie at most a year ahead"));
+    }
+    Ok(())
+}
+
+/// Changes a flyer of `caller`, in a transaction of the caller's.
+///
+/// A change of the validity takes the mark off that a sweep may have set: a flyer with it is in no feed.
+///
+/// # Errors
+/// [`Error::Invalid`] for input that breaks a rule, alone or with what stays; [`Error::NotFound`],
+/// [`Error::NotOwner`], [`Error::UnknownCaller`].
+pub fn update(
+    connection: &mut Db,
+    caller: i64,
+    flyer_id: i64,
+    change: &FlyerChange,
+    now: NaiveDateTime,
+) -> Result<()> {
+    change.validate()?;
+    crate::users::lock(connection, caller)?;
+    let mut flyer = own(connection, caller, flyer_id)?;
+    if let Some(valid_from) = change.valid_from {
+        begins_within_a_year(valid_from, now)?;
+        flyer.valid_from = valid_from;
+    }
+    if let Some(valid_until) = change.valid_until {
+        flyer.valid_until = valid_until;
+        flyer.expired = false;
+    }
+    if flyer.valid_from >= flyer.valid_until {
+        return Err(match change.valid_until {
+            Some(_) => Error::invalid("valid_until", "must lie after valid_from"),
+            None => Error::invalid("valid_from", "must lie before valid_until"),
+        });
+    }
+    let categories = change.categories.clone().map_or(flyer.categories, Categories::from);
+    let text = |changed: &Option<Trimmed>, old: String| changed.as_ref().map_or(old, |text| text.0.clone());
+    diesel::update(flyers::table.find(flyer_id))
+        .set((
+            flyers::title.eq(text(&change.title, flyer.title)),
+            flyers::description.eq(text(&change.description, flyer.description)),
+            flyers::location_address.eq(text(&change.location_address, flyer.location_address)),
+            flyers::latitude.eq(change.latitude.unwrap_or(flyer.latitude)),
+            flyers::longitude.eq(change.longitude.unwrap_or(flyer.longitude)),
+            flyers::categories.eq(i16::from(categories)),
+            flyers::valid_from.eq(flyer.valid_from),
+            flyers::valid_until.eq(flyer.valid_until),
+            flyers::expired.eq(flyer.expired),
+        ))
+        .execute(connection)?;
+    if let Some(images) = &change.images {
+        diesel::delete(flyer_images::table.filter(flyer_images::flyer_id.eq(flyer_id)))
+            .execute(connection)?;
+        insert_images(connection, flyer_id, images)?;
+    }
+    Ok(())
+}
+
+/// A flyer of `caller`, which nobody else changes until the transaction ends.
+fn own(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<Flyer> {
+    let row = flyers::table.find(flyer_id);
+    let flyer: Option<Flyer> = match connection {
+        // The transaction holds the only write lock already.
+        Db::Sqlite(c) => row.first(c).optional()?,
+        Db::Postgres(c) => row.for_update().first(c).optional()?,
+    };
+    match flyer {
+        None => Err(Error::NotFound("flyer")),
+        Some(flyer) if flyer.creator_id != caller => Err(Error::NotOwner("flyer")),
+        Some(flyer) => Ok(flyer),
+    }
 }
 
 /// Deletes a flyer of `caller` with its images and favorites, in a transaction of the caller's.
@@ -93,14 +214,7 @@ pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDa
 /// [`Error::UnknownCaller`].
 pub fn delete(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<()> {
     crate::users::lock(connection, caller)?;
-    let creator: Option<i64> =
-        flyers::table.find(flyer_id).select(flyers::creator_id).first(connection).optional()?;
-    match creator {
-        None => Err(Error::NotFound("flyer")),
-        Some(creator) if creator != caller => Err(Error::NotOwner("flyer")),
-        Some(_) => {
-            diesel::delete(flyers::table.find(flyer_id)).execute(connection)?;
-            Ok(())
-        }
-    }
+    own(connection, caller, flyer_id)?;
+    diesel::delete(flyers::table.find(flyer_id)).execute(connection)?;
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Who follows whom.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use garde::Validate;
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::Follow;
+use crate::page::{Page, PageRequest};
+use crate::relations;
 use crate::rules;
 use crate::schema::{follows, users};
 use crate::sql::OnConflictDoNothing;
@@ -52,6 +56,7 @@ pub fn follow(
         other => other?,
     };
     if inserted == 1 {
+        crate::users::move_relations_version(connection, follower)?;
         return Ok((follow, true));
     }
     // The row was there, and goes only with the creator: the follower's own calls wait for this one.
@@ -65,20 +70,55 @@ pub fn follow(
 /// [`Error::UnknownCaller`].
 pub fn unfollow(connection: &mut Db, follower: i64, followed: i64) -> Result<()> {
     crate::users::lock(connection, follower)?;
-    diesel::delete(follows::table.find((follower, followed))).execute(connection)?;
-    Ok(())
+    match diesel::delete(follows::table.find((follower, followed))).execute(connection)? {
+        0 => Ok(()),
+        _ => crate::users::move_relations_version(connection, follower),
+    }
 }
 
-/// Whether `follower` follows `followed`: one SELECT over two primary keys.
+/// Whether `follower` follows each of these users, in the order asked and without those that are not there: one
+/// SELECT over two primary keys.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such user.
-pub fn status(connection: &mut Db, follower: Option<i64>, followed: i64) -> Result<FollowStatus> {
-    let is_following: Option<bool> = users::table
-        .find(followed)
-        .select(diesel::dsl::exists(follows::table.find((follower.unwrap_or_default(), followed))))
-        .first(connection)
-        .optional()?;
-    let is_following = is_following.ok_or(Error::NotFound("user"))?;
-    Ok(FollowStatus { is_following, followed_user_id: followed })
+/// From the database.
+pub fn statuses(connection: &mut Db, follower: Option<i64>, users: &[i64]) -> Result<Vec<FollowStatus>> {
+    let is_followed = follows::table
+        .filter(follows::follower_id.eq(follower.unwrap_or_default()))
+        .filter(follows::followed_id.eq(users::id));
+    let known: Vec<(i64, bool)> = users::table
+        .filter(users::id.eq_any(users))
+        .select((users::id, diesel::dsl::exists(is_followed)))
+        .load(connection)?;
+    let known: HashMap<_, _> = known.into_iter().collect();
+    let status =
+        |id: &i64| known.get(id).map(|&is_following| FollowStatus { is_following, followed_user_id: *id });
+    Ok(users.iter().filter_map(status).collect())
+}
+
+/// Whom somebody follows, in the list of all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ListedFollow {
+    /// The creator.
+    pub followed_id: i64,
+    /// Since when: UTC, with microseconds.
+    #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
+    pub created_at: NaiveDateTime,
+}
+
+/// What cursors of [`list`] are bound to.
+#[must_use]
+pub fn cursor_scope(follower: i64) -> String {
+    format!("follows of {follower}")
+}
+
+/// A page of those whom `follower` follows, most recent first: one range of the index `follows_follower_recent`, and
+/// its count where no cursor carries it.
+///
+/// # Errors
+/// From the database.
+pub fn list(connection: &mut Db, follower: i64, request: &PageRequest) -> Result<Page<ListedFollow>> {
+    relations::FOLLOWS.page(connection, follower, request, |followed_id, created_at| ListedFollow {
+        followed_id,
+        created_at,
+    })
 }

@@ -15,14 +15,18 @@ pub mod migrate;
 pub mod models;
 pub mod page;
 pub mod password;
+mod relations;
 pub mod rules;
 #[expect(missing_docs, reason = "printed by the diesel CLI")]
 pub mod schema;
 pub mod seed;
+mod signing;
 pub mod sql;
 pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod text;
 pub mod users;
+pub mod validator;
 
 pub use error::{Error, Result};

@@ -27,6 +27,8 @@ pub struct User {
     pub profile_picture_url: Option<String>,
     /// UTC.
     pub created_at: NaiveDateTime,
+    /// Moved by every change of their favorites and follows: see [`crate::validator`].
+    pub relations_version: i64,
 }
 
 /// A digital flyer.

@@ -7,8 +7,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, NaiveDateTime};
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
+
+use crate::signing;
 
 /// Rows on a page where the caller does not say.
 pub const DEFAULT_PAGE_SIZE: u32 = 20;
@@ -169,20 +171,12 @@ impl CursorKey {
     /// Derives the key from the service's secret.
     #[must_use]
     pub fn derive(secret: &[u8]) -> Self {
-        let key = keyed(secret).chain_update("pockitflyer cursor v1").finalize().into_bytes();
-        Self(keyed(&key))
+        Self(signing::derive(secret, "pockitflyer cursor v1"))
     }
 
     fn sign(&self, scope: &str, signed: &[u8]) -> Hmac<Sha256> {
         // The signed part has one length, so it and the scope cannot be shifted against each other.
         self.0.clone().chain_update(signed).chain_update(scope)
-    }
-}
-
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    match Hmac::new_from_slice(key) {
-        Ok(mac) => mac,
-        Err(_) => unreachable!("HMAC takes keys of any length"),
     }
 }
 

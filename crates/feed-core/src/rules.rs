@@ -42,6 +42,11 @@ pub(crate) fn entries<T>(min: usize, max: usize) -> impl Fn(&Vec<T>, &()) -> gar
     move |list, ()| check((min..=max).contains(&list.len()), || format!("must have {min} to {max} entries"))
 }
 
+/// As [`entries`], of a list that may be missing.
+pub(crate) fn some_entries<T>(min: usize, max: usize) -> impl Fn(&Option<Vec<T>>, &()) -> garde::Result {
+    move |list, ()| list.as_ref().map_or(Ok(()), |list| entries(min, max)(list, &()))
+}
+
 /// Degrees from -`max` to `max`.
 pub(crate) fn degrees(max: f64) -> impl Fn(&f64, &()) -> garde::Result {
     move |value, ()| check((-max..=max).contains(value), || format!("must lie between -{max} and {max}"))
@@ -91,6 +96,16 @@ pub(crate) fn id(value: &i64, (): &()) -> garde::Result {
 
 fn check(holds: bool, message: impl FnOnce() -> String) -> garde::Result {
     if holds { Ok(()) } else { Err(garde::Error::new(message())) }
+}
+
+/// Reads a field that may be missing and, where it is there, must have a value: null is none.
+pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
+
+/// As [`utc`], of a field that may be missing.
+pub(crate) fn given_utc<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NaiveDateTime>, D::Error> {
+    utc(from).map(Some)
 }
 
 /// Reads an RFC 3339 time as UTC in whole microseconds, within the years that both engines store alike.

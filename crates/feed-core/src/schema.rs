@@ -1,6 +1,13 @@
 // @generated automatically by Diesel CLI.
 
 diesel::table! {
+    content_versions (shard) {
+        shard -> Int4,
+        version -> Int8,
+    }
+}
+
+diesel::table! {
     favorites (user_id, flyer_id) {
         user_id -> Int8,
         flyer_id -> Int8,
@@ -55,6 +62,7 @@ diesel::table! {
         password_hash -> Text,
         profile_picture_url -> Nullable<Text>,
         created_at -> Timestamp,
+        relations_version -> Int8,
     }
 }
 
@@ -63,4 +71,11 @@ diesel::joinable!(favorites -> users (user_id));
 diesel::joinable!(flyer_images -> flyers (flyer_id));
 diesel::joinable!(flyers -> users (creator_id));
 
-diesel::allow_tables_to_appear_in_same_query!(favorites, flyer_images, flyers, follows, users,);
+diesel::allow_tables_to_appear_in_same_query!(
+    content_versions,
+    favorites,
+    flyer_images,
+    flyers,
+    follows,
+    users,
+);

@@ -9,7 +9,7 @@ use std::ops::Range;
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Double, Timestamp};
+use diesel::sql_types::{BigInt, Double, Text, Timestamp};
 
 use crate::db::{Db, MultiBackend};
 
@@ -22,6 +22,8 @@ pub enum Value {
     Real(f64),
     /// A time in UTC.
     Time(NaiveDateTime),
+    /// Text.
+    Text(String),
     /// Several ids, for the inside of `IN (…)`.
     Ids(Vec<i64>),
 }
@@ -76,6 +78,7 @@ impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
                 Piece::Bind(Value::Int(value)) => out.push_bind_param::<BigInt, _>(value)?,
                 Piece::Bind(Value::Real(value)) => out.push_bind_param::<Double, _>(value)?,
                 Piece::Bind(Value::Time(value)) => out.push_bind_param::<Timestamp, _>(value)?,
+                Piece::Bind(Value::Text(value)) => out.push_bind_param::<Text, _>(value)?,
                 Piece::Bind(Value::Ids(ids)) => {
                     for (i, id) in ids.iter().enumerate() {
                         if i > 0 {

@@ -52,6 +52,7 @@ pub fn sweep(database: &Database) -> Result<Swept> {
 /// # Errors
 /// From the database.
 pub fn sweep_batch(connection: &mut Db, now: NaiveDateTime) -> Result<Swept> {
+    connection.exclude_other_bulk_changes()?;
     let marked = mark(connection, true, "expired IS NOT TRUE AND valid_until < :at", now - MARGIN)?;
     let cleared = mark(connection, false, "expired AND valid_until > :at", now)?;
     Ok(Swept { marked, cleared })

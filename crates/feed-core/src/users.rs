@@ -2,15 +2,19 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
+use crate::feed::{self, Feed, Listing};
 use crate::models::User;
+use crate::page::{COUNT_LIMIT, Count};
 use crate::password;
 use crate::rules::{self, Trimmed};
-use crate::schema::users;
+use crate::schema::{favorites, flyers, follows, users};
+use crate::sql::{Statement, Value};
 
 /// What a new account is made of.
 #[derive(Debug, Clone, Deserialize, Validate)]
@@ -173,6 +177,17 @@ pub fn require(connection: &mut Db, caller: Option<i64>) -> Result<()> {
     found.map(|_| ()).ok_or(Error::UnknownCaller)
 }
 
+/// Makes sure that a user is there: one probe of the primary key.
+///
+/// # Errors
+/// [`Error::NotFound`] when they are not.
+pub(crate) fn exists(connection: &mut Db, user: i64) -> Result<()> {
+    match require(connection, Some(user)) {
+        Err(Error::UnknownCaller) => Err(Error::NotFound("user")),
+        other => other,
+    }
+}
+
 /// Makes sure that the caller's account is there and stays until the transaction ends, and makes
 /// transactions of the same caller follow one another.
 ///
@@ -187,6 +202,195 @@ pub(crate) fn lock(connection: &mut Db, caller: i64) -> Result<()> {
         Db::Postgres(c) => row.for_no_key_update().first(c).optional()?,
     };
     found.map(|_| ()).ok_or(Error::UnknownCaller)
+}
+
+/// Says, in the transaction that changed them, that the favorites or follows of a user are others now.
+pub(crate) fn move_relations_version(connection: &mut Db, user: i64) -> Result<()> {
+    diesel::update(users::table.find(user))
+        .set(users::relations_version.eq(users::relations_version + 1))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// An account with what its owner may change.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Serialize)]
+pub struct OwnProfile {
+    /// The user's id.
+    pub id: i64,
+    /// The user's name.
+    pub username: String,
+    /// As the user wrote it.
+    pub email: String,
+    /// Absolute, or none.
+    pub profile_picture_url: Option<String>,
+}
+
+/// The account of `user`: one probe of the primary key.
+///
+/// # Errors
+/// [`Error::UnknownCaller`] when it is gone.
+pub fn own_profile(connection: &mut Db, user: i64) -> Result<OwnProfile> {
+    let columns = (users::id, users::username, users::email, users::profile_picture_url);
+    let found = users::table.find(user).select(columns).first(connection).optional()?;
+    found.ok_or(Error::UnknownCaller)
+}
+
+/// A user as everybody sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Profile {
+    /// The user's id.
+    pub id: i64,
+    /// The user's name.
+    pub username: String,
+    /// Absolute, or none.
+    pub profile_picture_url: Option<String>,
+    /// Exact up to [`COUNT_LIMIT`].
+    pub followers_count: u32,
+    /// False where there are more.
+    pub followers_count_exact: bool,
+    /// Of flyers that are valid now; exact up to [`COUNT_LIMIT`].
+    pub flyers_count: u32,
+    /// False where there are more.
+    pub flyers_count_exact: bool,
+    /// Whether the viewer follows them; none without a viewer.
+    pub is_following: Option<bool>,
+}
+
+/// What everybody may know of a user: two SELECTs, each with a capped count over an index.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such user.
+pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDateTime) -> Result<Profile> {
+    let limit = COUNT_LIMIT + 1;
+    let row: Option<(String, Option<String>, bool, i64)> =
+        Statement::<(Text, Nullable<Text>, Bool, BigInt)>::new(
+            format!(
+                "SELECT u.username, u.profile_picture_url, coalesce((SELECT TRUE FROM follows w \
+                 WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), (SELECT count(*) FROM (\
+                 SELECT 1 FROM follows w WHERE w.followed_id = :user LIMIT {limit}) w) FROM users u WHERE u.id = :user"
+            ),
+            &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
+        )
+        .get_result(connection)
+        .optional()?;
+    let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
+    let listing = Listing::from(Feed::Creator { creator: user, viewer: None });
+    let flyers: i64 = feed::count_query(connection.engine(), &listing, now).get_result(connection)?;
+    let count = |rows: i64| Count::of(u32::try_from(rows).unwrap_or(u32::MAX));
+    let (followers, flyers) = (count(followers), count(flyers));
+    Ok(Profile {
+        id: user,
+        username,
+        profile_picture_url,
+        followers_count: followers.value,
+        followers_count_exact: followers.exact,
+        flyers_count: flyers.value,
+        flyers_count_exact: flyers.exact,
+        is_following: viewer.map(|_| is_following),
+    })
+}
+
+/// What is changed of an account: what is missing stays.
+#[derive(Debug, Clone, Default, Deserialize, Validate)]
+#[serde(default)]
+pub struct AccountChange {
+    /// 1 to 150 characters.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::username)))]
+    pub username: Option<Trimmed>,
+    /// Absolute, http or https, at most 2,048 bytes; null takes it off.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(inner(custom(rules::http_url))))]
+    pub profile_picture_url: Option<Option<Trimmed>>,
+    /// 8 to 128 characters; not trimmed. Needs the one it replaces.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(inner(custom(rules::characters(8, 128))))]
+    pub password: Option<String>,
+    /// The password that is replaced.
+    #[serde(deserialize_with = "rules::given")]
+    #[garde(skip)]
+    pub current_password: Option<String>,
+}
+
+/// Changes the account of `user`; passwords are checked and hashed while no connection is held.
+///
+/// # Errors
+/// [`Error::Invalid`] for input that breaks a rule and for a wrong `current_password`, [`Error::Taken`] for a
+/// username in use, [`Error::UnknownCaller`].
+pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<OwnProfile> {
+    change.validate()?;
+    let hashes =
+        change.password.as_ref().map(|new| replace_password(database, user, change, new)).transpose()?;
+    database.write(|connection| {
+        lock(connection, user)?;
+        let row: User = users::table.find(user).first(connection)?;
+        let password_hash = match &hashes {
+            // Replaced by somebody else since it was checked.
+            Some((checked, _)) if *checked != row.password_hash => return Err(wrong_current_password()),
+            Some((_, new)) => new.clone(),
+            None => row.password_hash,
+        };
+        let username = change.username.as_ref().map_or(row.username, |name| name.0.clone());
+        let picture = match &change.profile_picture_url {
+            Some(picture) => picture.as_ref().map(|url| url.0.clone()),
+            None => row.profile_picture_url,
+        };
+        let updated = diesel::update(users::table.find(user))
+            .set((
+                users::username.eq(username),
+                users::profile_picture_url.eq(picture),
+                users::password_hash.eq(password_hash),
+            ))
+            .execute(connection);
+        match updated {
+            Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
+            Err(error) => Err(error.into()),
+            Ok(_) => own_profile(connection, user),
+        }
+    })
+}
+
+/// The hash that the current password was checked against, and that of the new one.
+fn replace_password(
+    database: &Database,
+    user: i64,
+    change: &AccountChange,
+    new: &str,
+) -> Result<(String, String)> {
+    let Some(current) = &change.current_password else {
+        return Err(Error::invalid("current_password", "must be given together with password"));
+    };
+    let hash: Option<String> = database.read(|connection| {
+        Ok(users::table.find(user).select(users::password_hash).first(connection).optional()?)
+    })?;
+    let hash = hash.ok_or(Error::UnknownCaller)?;
+    if !password::matches(current, Some(&hash)) {
+        return Err(wrong_current_password());
+    }
+    let new = password::hash(new)?;
+    Ok((hash, new))
+}
+
+fn wrong_current_password() -> Error {
+    Error::invalid("current_password", "is not the password of this account")
+}
+
+/// Deletes the account of `user` with all that is theirs, in a transaction of the caller's.
+///
+/// In this order, and at no time with a sweep or another deletion: nobody else takes locks on rows of several users, so
+/// that no two transactions wait for each other.
+///
+/// # Errors
+/// [`Error::UnknownCaller`] when it is gone already.
+pub fn delete(connection: &mut Db, user: i64) -> Result<()> {
+    connection.exclude_other_bulk_changes()?;
+    lock(connection, user)?;
+    diesel::delete(favorites::table.filter(favorites::user_id.eq(user))).execute(connection)?;
+    diesel::delete(follows::table.filter(follows::follower_id.eq(user))).execute(connection)?;
+    diesel::delete(follows::table.filter(follows::followed_id.eq(user))).execute(connection)?;
+    diesel::delete(flyers::table.filter(flyers::creator_id.eq(user))).execute(connection)?;
+    diesel::delete(users::table.find(user)).execute(connection)?;
+    Ok(())
 }
 
 fn email_key(email: &str) -> String {

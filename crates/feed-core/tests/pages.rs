@@ -1,4 +1,4 @@
-//! Pages, cursors and counts of all three feeds against a brute-force model, on random data.
+//! Pages, cursors and counts of all feeds against a brute-force model, on random data.
 //!
 //! Flyers share few seconds and few places, so that every tie happens; validity begins and ends all around
 //! the present; rows come and go while a walk is under way.
@@ -44,11 +44,20 @@ struct TestFlyer {
     categories: i16,
     /// Seconds from now at which the viewer favorited it.
     favorited: Option<i64>,
+    /// Index of [`TITLES`].
+    title: usize,
 }
 
 /// Two at one place, two mirrored around it, one across the antimeridian, one at the pole.
 const PLACES: [(f64, f64); 6] =
     [(47.0, 8.0), (47.0, 8.0), (47.01, 8.0), (46.99, 8.0), (0.0, -179.9), (90.0, 0.0)];
+
+/// What a search must find whatever the case, and take literally.
+const TITLES: [&str; 4] = ["Bäckerei", "BÄCKEREI 100%", "Straße_1", "o'Neill's"];
+/// Searches, some of which find the creator's name.
+const SEARCHES: [&str; 6] = ["bäck", "STRASSE", "%", "_", "O'N", "U2"];
+/// In millimetres: one place, the places around it, half the globe.
+const RADII: [i64; 3] = [1, 2_000_000, 10_000_000_000];
 
 fn flyer() -> impl Strategy<Value = TestFlyer> {
     let validity = prop_oneof![
@@ -59,16 +68,19 @@ fn flyer() -> impl Strategy<Value = TestFlyer> {
         1 => (Just(-100), Just(-1), any::<bool>()),
     ];
     let favorited = proptest::option::of(-3..0i64);
-    (1..=USERS, 0..4i64, 0..PLACES.len(), validity, 1..=7i16, favorited).prop_map(
-        |(creator, age, place, (valid_from, valid_until, is_marked), categories, favorited)| TestFlyer {
-            creator,
-            age,
-            place,
-            valid_from,
-            valid_until,
-            is_marked,
-            categories,
-            favorited,
+    (1..=USERS, 0..4i64, 0..PLACES.len(), validity, 1..=7i16, favorited, 0..TITLES.len()).prop_map(
+        |(creator, age, place, (valid_from, valid_until, is_marked), categories, favorited, title)| {
+            TestFlyer {
+                creator,
+                age,
+                place,
+                valid_from,
+                valid_until,
+                is_marked,
+                categories,
+                favorited,
+                title,
+            }
         },
     )
 }
@@ -79,6 +91,9 @@ struct World {
     follows: BTreeSet<i64>,
     location: Option<usize>,
     categories: Option<i16>,
+    /// Asked only with a location.
+    radius_mm: Option<i64>,
+    search: Option<&'static str>,
     size: u32,
     /// Flyers that go, and ones that come, between two pages.
     deleted: Vec<usize>,
@@ -92,18 +107,25 @@ fn world() -> impl Strategy<Value = World> {
         proptest::collection::btree_set(2..=USERS, 0..5),
         location,
         proptest::option::of(1..=7i16),
+        (
+            proptest::option::weighted(0.3, prop::sample::select(&RADII[..])),
+            proptest::option::weighted(0.3, prop::sample::select(&SEARCHES[..])),
+        ),
         1..8u32,
         vec(any::<prop::sample::Index>(), 0..6),
         vec(flyer(), 0..4),
     )
-        .prop_map(|(flyers, follows, location, categories, size, deleted, added)| {
-            let deleted = if flyers.is_empty() {
-                Vec::new()
-            } else {
-                deleted.iter().map(|i| i.index(flyers.len())).collect()
-            };
-            World { flyers, follows, location, categories, size, deleted, added }
-        })
+        .prop_map(
+            |(flyers, follows, location, categories, (radius_mm, search), size, deleted, added)| {
+                let deleted = if flyers.is_empty() {
+                    Vec::new()
+                } else {
+                    deleted.iter().map(|i| i.index(flyers.len())).collect()
+                };
+                let radius_mm = location.and(radius_mm);
+                World { flyers, follows, location, categories, radius_mm, search, size, deleted, added }
+            },
+        )
 }
 
 /// A flyer as the model knows it.
@@ -128,16 +150,31 @@ impl World {
         (flyer.age, self.location().map(|l| l.distance_mm(place)).unwrap_or_default(), -id)
     }
 
+    /// Whether a flyer is within the radius and has the text.
+    fn is_found(&self, flyer: &TestFlyer) -> bool {
+        let (latitude, longitude) = PLACES[flyer.place];
+        let place = Location { latitude, longitude };
+        let is_near = |(from, radius): (Location, i64)| from.distance_mm(place) <= radius;
+        let fold = |text: &str| text.to_uppercase();
+        let has = |text: &str| {
+            fold(TITLES[flyer.title]).contains(&fold(text))
+                || fold(&name(flyer.creator)).contains(&fold(text))
+        };
+        self.location().zip(self.radius_mm).is_none_or(is_near) && self.search.is_none_or(has)
+    }
+
     /// The ids of a feed, in its order: by the contract's words, without a database.
     fn expected(&self, known: &[Known], feed: Feed) -> Vec<i64> {
         let mut ids: Vec<_> = known
             .iter()
-            .filter(|k| k.flyer.valid_from <= 0 && k.flyer.valid_until > 0)
+            .filter(|k| is_own(feed) || (k.flyer.valid_from <= 0 && k.flyer.valid_until > 0))
+            .filter(|k| self.is_found(&k.flyer))
             .filter(|k| self.categories.is_none_or(|wanted| k.flyer.categories & wanted != 0))
             .filter(|k| match feed {
                 Feed::All(_) => true,
                 Feed::Favorites(_) | Feed::Favorited(_) => k.flyer.favorited.is_some(),
                 Feed::Following(_) => self.follows.contains(&k.flyer.creator),
+                Feed::Creator { creator, .. } => k.flyer.creator == creator,
             })
             .map(|k| self.position(k, feed))
             .collect();
@@ -153,13 +190,21 @@ impl World {
     }
 }
 
+fn is_own(feed: Feed) -> bool {
+    matches!(feed, Feed::Creator { creator, viewer } if viewer == Some(creator))
+}
+
+fn name(user: i64) -> String {
+    format!("u{user}")
+}
+
 fn insert_flyer(c: &mut Db, flyer: &TestFlyer) -> Known {
     let created_at = "2026-06-01T11:00:00".parse::<NaiveDateTime>().unwrap() - TimeDelta::seconds(flyer.age);
     let (latitude, longitude) = PLACES[flyer.place];
     let id = diesel::insert_into(flyers::table)
         .values((
             flyers::creator_id.eq(flyer.creator),
-            flyers::title.eq("t"),
+            flyers::title.eq(TITLES[flyer.title]),
             flyers::description.eq(""),
             flyers::location_address.eq("a"),
             flyers::latitude.eq(latitude),
@@ -192,7 +237,7 @@ fn build(c: &mut Db, world: &World) -> Vec<Known> {
                 users::id.eq(id),
                 users::email.eq(format!("{id}@x.y")),
                 users::email_key.eq(format!("{id}@x.y")),
-                users::username.eq(format!("u{id}")),
+                users::username.eq(name(id)),
                 users::password_hash.eq(""),
                 users::created_at.eq(now()),
             ))
@@ -215,7 +260,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn load(&mut self, start: Start) -> Page<FlyerCard> {
         let page = PageRequest { start, size: self.size };
-        let request = FeedRequest { listing: self.listing, page, now: now() };
+        let request = FeedRequest { listing: self.listing.clone(), page, now: now() };
         feed::load(self.connection, &request).unwrap()
     }
 
@@ -245,11 +290,19 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         Feed::Favorites(VIEWER),
         Feed::Favorited(VIEWER),
         Feed::Following(VIEWER),
+        Feed::Creator { creator: 2, viewer: Some(VIEWER) },
+        Feed::Creator { creator: VIEWER, viewer: Some(VIEWER) },
     ] {
         let mut known = build(c, world);
         let expected = world.expected(&known, feed);
         let categories = world.categories.map(Categories::from);
-        let listing = Listing { feed, location: world.location(), categories };
+        let listing = Listing {
+            feed,
+            location: world.location(),
+            categories,
+            radius_mm: world.radius_mm,
+            search: world.search.map(feed_core::text::fold),
+        };
         let mut reader = Reader { connection: c, listing, size: world.size };
         let size = world.size as usize;
 
@@ -294,7 +347,8 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
                 card.creator.is_following,
                 signed_in.then(|| world.follows.contains(&flyer.creator))
             );
-            prop_assert!(card.is_valid && card.images.len() == 1);
+            prop_assert_eq!(card.is_valid, flyer.valid_from <= 0 && flyer.valid_until > 0);
+            prop_assert_eq!(card.images.len(), 1);
             prop_assert_eq!(card.distance_km.is_some(), world.location.is_some());
         }
 

@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 
-use feed_core::db::Engine;
+use feed_core::db::{Db, Engine};
+use feed_core::feed::{self, Feed, FeedRequest, FlyerCard, Listing};
+use feed_core::page::{Cursor, Page, PageRequest, Start};
+use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
 use feeds::{PAGE_SIZE, Rows, Spot, Variant};
@@ -174,5 +177,62 @@ fn a_backlog_of_expired_flyers_costs_at_most_twice() {
                 }
             }
         });
+    }
+}
+
+/// Measures a page of a creator's flyers, as somebody else sees them or the creator.
+fn creators_page(c: &mut Db, creator: i64, viewer: i64, cursor: Option<Cursor>) -> (Page<FlyerCard>, Work) {
+    let listing = Listing::from(Feed::Creator { creator, viewer: Some(viewer) });
+    let start = cursor.map_or(Start::Page(1), Start::Cursor);
+    let request = FeedRequest { listing, page: PageRequest { start, size: PAGE_SIZE }, now: shapes::now() };
+    let (page, work) = guard::measure(c, |c| feed::load(c, &request));
+    (page.unwrap(), work)
+}
+
+#[test]
+fn a_creators_flyers_cost_the_same_however_deep() {
+    log::install();
+    shapes::on_both(SIZES[1], false, |data| {
+        let creator = shapes::Crowd::Prolific.first();
+        for viewer in [creator + 1, creator] {
+            data.database
+                .with_writer(|c| {
+                    let (first, _) = creators_page(c, creator, viewer, None);
+                    let (second, near) = creators_page(c, creator, viewer, first.next);
+                    let mut next = second.next;
+                    for _ in 0..40 {
+                        next = creators_page(c, creator, viewer, next).0.next;
+                    }
+                    let (page, deep) = creators_page(c, creator, viewer, next);
+                    assert_eq!(page.items.len(), PAGE_SIZE as usize);
+                    guard::ratio(&near, &deep, 1.2)
+                        .unwrap_or_else(|red| panic!("{:?}, {viewer}: {red}", data.engine));
+                    for plan in deep.plans() {
+                        assert!(plan.scans.is_empty(), "{plan}");
+                    }
+                    Ok(())
+                })
+                .unwrap();
+        }
+    });
+}
+
+#[test]
+fn to_have_a_page_already_costs_the_same_whatever_the_size() {
+    log::install();
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let [small, large] = [SIZES[0], SIZES[2]].map(|size| {
+            let current = |c: &mut Db| validator::current(c, Some(1), shapes::now());
+            let data = Data::open(engine, size, false);
+            let (validator, work) = data.database.with_writer(|c| Ok(guard::measure(c, current))).unwrap();
+            validator.unwrap();
+            work
+        });
+        guard::ratio(&small, &large, 1.2).unwrap_or_else(|red| panic!("{engine:?}: {red}"));
+        // The viewer's row, the ends of three ranges, and the few rows of the versions: 1 or 16.
+        let most = if engine == Engine::Sqlite { 120 } else { 20 };
+        assert!(guard::visited(&large) <= most, "{large}");
+        let scans: Vec<_> = large.plans().flat_map(|plan| &plan.scans).map(|scan| &scan.table).collect();
+        assert!(scans.iter().all(|table| *table == "content_versions"), "{scans:?}");
     }
 }

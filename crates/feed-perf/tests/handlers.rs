@@ -4,15 +4,18 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDateTime};
+use diesel::prelude::*;
 use feed_api::auth::Tokens;
 use feed_api::config::{DatabaseConfig, Secret, ServeConfig, TokenConfig};
 use feed_api::server::{self, Server};
 use feed_core::clock::Clock;
+use feed_core::db::Db;
 use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
+use feed_core::schema::flyers;
 use feed_core::testing::{TestDatabase, on_both};
-use feed_core::{seed, users};
+use feed_core::{seed, users, validator};
 use feed_perf::log::{self, Kind, Log, QueryLog};
 
 const SECRET: &str = "the secret of a server that serves one test";
@@ -31,7 +34,7 @@ struct Service {
 
 impl Service {
     fn start(test: &TestDatabase) -> Self {
-        let plan = seed::Plan { users: 600, flyers: 1_000, seed: 1, follows_max: 50 };
+        let plan = seed::Plan { users: 600, flyers: 4_000, seed: 1, follows_max: 50 };
         seed::seed(&test.database, &plan, now(), false, &mut |_| {}).unwrap();
         let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
         let config = ServeConfig {
@@ -40,6 +43,7 @@ impl Service {
             migrate: false,
             tokens: TokenConfig { jwt_secret: Some(Secret::from(SECRET)), token_ttl: 60 },
             public_url: None,
+            cors_origins: None,
             workers: Some(1),
             sweep_interval: 0,
         };
@@ -54,28 +58,53 @@ impl Service {
 
     /// The body of a GET, and what it took.
     fn get(&self, path: &str, is_signed_in: bool) -> (serde_json::Value, Log) {
+        let (mut response, log) = self.get_unless(path, is_signed_in, None);
+        (response.body_mut().read_json().unwrap(), log)
+    }
+
+    /// The answer to a GET by somebody who has the page of this tag, and what it took.
+    fn get_unless(
+        &self,
+        path: &str,
+        is_signed_in: bool,
+        tag: Option<&str>,
+    ) -> (ureq::http::Response<ureq::Body>, Log) {
         let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.address) };
         let _ = self.log.take();
         let mut request = ureq::get(&url);
         if is_signed_in {
             request = request.header("authorization", format!("Bearer {}", self.token));
         }
-        let body = request.call().unwrap().body_mut().read_json().unwrap();
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        let response = request.call().unwrap();
         let mut log = self.log.take();
         // The pool opens connections when it likes: their settings are no part of a request.
         log.statements.retain(|statement| statement.kind != Kind::Other);
-        (body, log)
+        (response, log)
     }
 }
 
+/// The creator of the most flyers.
+fn prolific(c: &mut Db) -> i64 {
+    let creators = flyers::table.group_by(flyers::creator_id).select(flyers::creator_id);
+    creators.order(diesel::dsl::count_star().desc()).first(c).unwrap()
+}
+
 /// Every feed, by its path and what its handler asks of the domain.
-fn feeds(power: i64) -> [(&'static str, bool, Feed); 5] {
+fn feeds(test: &TestDatabase) -> [(String, bool, Feed); 7] {
+    let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
+    let creator = test.database.read(|c| Ok(prolific(c))).unwrap();
+    let of_creator = format!("/api/users/{creator}/flyers/?");
     [
-        ("/api/feed/?", false, Feed::All(None)),
-        ("/api/feed/?", true, Feed::All(Some(power))),
-        ("/api/favorites/feed/?", true, Feed::Favorites(power)),
-        ("/api/favorites/feed/?order=favorited&", true, Feed::Favorited(power)),
-        ("/api/following/feed/?", true, Feed::Following(power)),
+        ("/api/feed/?".to_owned(), false, Feed::All(None)),
+        ("/api/feed/?".to_owned(), true, Feed::All(Some(power))),
+        ("/api/favorites/feed/?".to_owned(), true, Feed::Favorites(power)),
+        ("/api/favorites/feed/?order=favorited&".to_owned(), true, Feed::Favorited(power)),
+        ("/api/following/feed/?".to_owned(), true, Feed::Following(power)),
+        (of_creator.clone(), false, Feed::Creator { creator, viewer: None }),
+        (of_creator, true, Feed::Creator { creator, viewer: Some(power) }),
     ]
 }
 
@@ -84,7 +113,7 @@ fn a_feed_request_takes_four_statements_at_most_and_as_many_for_one_row_as_for_f
     log::install();
     on_both(|test| {
         let service = Service::start(test);
-        for (path, is_signed_in, feed) in feeds(0) {
+        for (path, is_signed_in, feed) in feeds(test) {
             for query in ["", "lat=47&lng=8&", "categories=events,service&"] {
                 let ask = |size: usize| {
                     let (first, by_number) =
@@ -96,11 +125,10 @@ fn a_feed_request_takes_four_statements_at_most_and_as_many_for_one_row_as_for_f
                 let ((one, one_by_cursor), (fifty, fifty_by_cursor)) = (ask(1), ask(50));
                 log::assert_no_growth(&one, &fifty);
                 log::assert_no_growth(&one_by_cursor, &fifty_by_cursor);
-                // Caller, page, images, count.
-                let caller = usize::from(is_signed_in);
-                assert_eq!(one.len(), caller + 3, "{feed:?} {query}\n{one}");
-                assert_eq!(fifty.len(), caller + 3, "{feed:?} {query}\n{fifty}");
-                assert_eq!(fifty_by_cursor.len(), caller + 2, "{feed:?} {query}\n{fifty_by_cursor}");
+                // Caller and validator, page, images, count.
+                assert_eq!(one.len(), 4, "{feed:?} {query}\n{one}");
+                assert_eq!(fifty.len(), 4, "{feed:?} {query}\n{fifty}");
+                assert_eq!(fifty_by_cursor.len(), 3, "{feed:?} {query}\n{fifty_by_cursor}");
             }
         }
     });
@@ -111,17 +139,16 @@ fn handlers_send_the_statements_that_have_budgets() {
     log::install();
     on_both(|test| {
         let service = Service::start(test);
-        let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
-        for (path, is_signed_in, feed) in feeds(power) {
+        for (path, is_signed_in, feed) in feeds(test) {
             for (query, location) in [("", None), ("lat=47&lng=8", Some(PLACE))] {
                 let (_, sent) = service.get(&format!("{path}{query}"), is_signed_in);
-                let listing = Listing { feed, location, categories: None };
+                let listing = Listing { location, ..feed.into() };
                 let page = PageRequest { start: Start::Page(1), size: 20 };
                 let load = || {
                     test.database
                         .read(|c| {
-                            users::require(c, feed.viewer())?;
-                            feed::load(c, &FeedRequest { listing, page, now: now() })
+                            validator::current(c, feed.viewer(), now())?;
+                            feed::load(c, &FeedRequest { listing: listing.clone(), page, now: now() })
                         })
                         .unwrap()
                 };
@@ -129,6 +156,21 @@ fn handlers_send_the_statements_that_have_budgets() {
                 let texts = |log: &Log| log.statements.iter().map(|s| s.sql.clone()).collect::<BTreeSet<_>>();
                 pretty_assertions::assert_eq!(texts(&sent), texts(&measured), "{feed:?} {query}");
             }
+        }
+    });
+}
+
+#[test]
+fn what_the_caller_has_already_takes_one_statement() {
+    log::install();
+    on_both(|test| {
+        let service = Service::start(test);
+        for (path, is_signed_in, _) in feeds(test) {
+            let (first, _) = service.get_unless(&path, is_signed_in, None);
+            let tag = first.headers()["etag"].to_str().unwrap();
+            let (again, log) = service.get_unless(&path, is_signed_in, Some(tag));
+            assert_eq!(again.status(), 304, "{path}");
+            assert_eq!(log.len(), 1, "{path}\n{log}");
         }
     });
 }

@@ -237,7 +237,7 @@ fn keyset_by_or(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>
 /// The middle of 10,000 rows by its number.
 fn offset(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let page = PageRequest { start: Start::Page(251), ..request.page };
-    product(c, &FeedRequest { page, ..*request })
+    product(c, &FeedRequest { page, ..request.clone() })
 }
 
 fn images_per_row(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
@@ -299,7 +299,7 @@ fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<
 }
 
 fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    let listing = request.listing;
+    let listing = &request.listing;
     let rows: Vec<i64> = feed::page_query(c.engine(), request)
         .load::<feed::CardRow>(c)?
         .iter()

@@ -37,6 +37,7 @@ pub(super) fn run() -> Result<(), StartError> {
         migrate: false,
         tokens: TokenConfig { jwt_secret: Some(Secret::new(secret)), token_ttl },
         public_url: None,
+        cors_origins: None,
         workers: None,
         sweep_interval: 60,
     };

@@ -122,6 +122,7 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
     // What can be wrong with the configuration is told before the database is touched.
     config.tokens.secret()?;
     config.public_url()?;
+    config.cors_origins()?;
     let listener = server::bind(&config.bind)?;
     let database = config.database.open_current(config.migrate)?;
     let server = Server::build(config, listener, database, Clock::default())?;

@@ -1,12 +1,14 @@
 //! Favoriting flyers.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use feed_core::favorites::{self, NewFavorite};
 
+use super::pages;
 use crate::auth::Caller;
 use crate::extract::{Body, PathId};
 use crate::problem::ApiError;
+use crate::query::Query;
 use crate::state::State;
 
 pub(super) async fn favorite(
@@ -34,4 +36,17 @@ pub(super) async fn unfavorite(
 ) -> Result<HttpResponse, ApiError> {
     state.write(move |c| favorites::unfavorite(c, user, flyer)).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn list(
+    state: Data<State>,
+    request: HttpRequest,
+    Caller(user): Caller,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    let scope = favorites::cursor_scope(user);
+    pages::answer(&state, &request, &query, Some(user), &scope, move |c, page, _| {
+        favorites::list(c, user, page)
+    })
+    .await
 }

@@ -1,14 +1,15 @@
-//! The three feeds, each at a path of its own and all on one endpoint.
+//! The three feeds, each at a path of its own and all on one endpoint, and a creator's flyers.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use feed_core::feed::{self, Feed, FeedRequest, Listing};
-use feed_core::{Error, users};
+use feed_core::Error;
+use feed_core::feed::{self, Feed, FeedRequest};
 
-use super::links::{self, Links};
+use super::pages;
 use crate::auth::{Caller, Viewer};
-use crate::extract::Query;
+use crate::extract::PathId;
 use crate::problem::ApiError;
+use crate::query::Query;
 use crate::state::State;
 
 pub(super) async fn main(
@@ -53,35 +54,26 @@ pub(super) async fn filtered(
     answer(&state, &request, feed, &query).await
 }
 
+pub(super) async fn of_creator(
+    state: Data<State>,
+    request: HttpRequest,
+    Viewer(viewer): Viewer,
+    PathId(creator): PathId,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    answer(&state, &request, Feed::Creator { creator, viewer }, &query).await
+}
+
 async fn answer(
     state: &State,
     request: &HttpRequest,
     feed: Feed,
     query: &Query,
 ) -> Result<HttpResponse, ApiError> {
-    let feed = match (query.get("order")?, feed) {
-        (None | Some("newest"), feed) => feed,
-        (Some("favorited"), Feed::Favorites(viewer)) => Feed::Favorited(viewer),
-        (Some(_), Feed::Favorites(_)) => {
-            return Err(Error::invalid("order", "must be newest or favorited").into());
-        }
-        (Some(_), _) => return Err(Error::invalid("order", "must be newest").into()),
-    };
-    let listing = Listing { feed, location: query.location()?, categories: query.categories()? };
+    let listing = query.listing(feed)?;
     let scope = listing.cursor_scope();
-    let page = query.page(&state.cursors, &scope)?;
-    let wanted = FeedRequest { listing, page, now: state.clock.now() };
-    let page = state
-        .read(move |c| {
-            users::require(c, feed.viewer())?;
-            feed::load(c, &wanted)
-        })
-        .await?;
-    let links = Links::around(&page, |cursor| {
-        let cursor = cursor.encode(&state.cursors, &scope);
-        // The route's own path, however the caller wrote it.
-        let path = request.match_pattern().unwrap_or_default();
-        format!("{}{path}/?{}", links::base(state, request), query.with_cursor(&cursor))
-    });
-    Ok(links.answer(page))
+    pages::answer(state, request, query, feed.viewer(), &scope, move |c, page, now| {
+        feed::load(c, &FeedRequest { listing: listing.clone(), page: *page, now })
+    })
+    .await
 }

@@ -1,9 +1,9 @@
-//! Publishing, showing and taking back flyers.
+//! Publishing, showing, changing and taking back flyers.
 
 use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use feed_core::flyers::{self, NewFlyer};
+use feed_core::flyers::{self, FlyerChange, NewFlyer};
 use feed_core::{feed, users};
 
 use super::links;
@@ -39,6 +39,22 @@ pub(super) async fn show(
         .read(move |c| {
             users::require(c, viewer)?;
             feed::load_one(c, id, viewer, now)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(card))
+}
+
+pub(super) async fn update(
+    state: Data<State>,
+    Caller(caller): Caller,
+    PathId(id): PathId,
+    Body(change): Body<FlyerChange>,
+) -> Result<HttpResponse, ApiError> {
+    let now = state.clock.now();
+    let card = state
+        .write(move |c| {
+            flyers::update(c, caller, id, &change, now)?;
+            feed::load_one(c, id, Some(caller), now)
         })
         .await?;
     Ok(HttpResponse::Ok().json(card))

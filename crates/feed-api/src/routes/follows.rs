@@ -1,13 +1,15 @@
 //! Following creators.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use feed_core::follows::{self, NewFollow};
-use feed_core::users;
+use feed_core::{Error, users};
 
+use super::pages;
 use crate::auth::{Caller, Viewer};
-use crate::extract::{Body, PathId, Query};
+use crate::extract::{Body, PathId};
 use crate::problem::ApiError;
+use crate::query::Query;
 use crate::state::State;
 
 pub(super) async fn follow(
@@ -42,12 +44,30 @@ pub(super) async fn status(
     Viewer(viewer): Viewer,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let followed = query.id("user_id")?;
-    let status = state
+    let asked = query.ids("user_id")?;
+    let is_list = asked.len() > 1;
+    let statuses = state
         .read(move |c| {
             users::require(c, viewer)?;
-            follows::status(c, viewer, followed)
+            follows::statuses(c, viewer, &asked)
         })
         .await?;
-    Ok(HttpResponse::Ok().json(status))
+    match statuses.first() {
+        _ if is_list => Ok(HttpResponse::Ok().json(statuses)),
+        Some(status) => Ok(HttpResponse::Ok().json(status)),
+        None => Err(Error::NotFound("user").into()),
+    }
+}
+
+pub(super) async fn list(
+    state: Data<State>,
+    request: HttpRequest,
+    Caller(follower): Caller,
+    query: Query,
+) -> Result<HttpResponse, ApiError> {
+    let scope = follows::cursor_scope(follower);
+    pages::answer(&state, &request, &query, Some(follower), &scope, move |c, page, _| {
+        follows::list(c, follower, page)
+    })
+    .await
 }

@@ -26,12 +26,13 @@ fn unknown_paths_and_methods_are_problems() {
             app.get(path, None).expect_problem(404);
         }
         for (method, path, allowed) in [
-            ("POST", "/api/feed/", "GET"),
-            ("DELETE", "/api/flyers/", "GET, POST"),
+            ("POST", "/api/feed/", "GET, HEAD"),
+            ("DELETE", "/api/flyers/", "GET, HEAD, POST"),
             ("PATCH", "/api/favorites/1/", "PUT, DELETE"),
             ("GET", "/api/auth/login/", "POST"),
-            ("TRACE", "/api/follows/status/", "GET"),
-            ("PUT", "/healthz", "GET"),
+            ("OPTIONS", "/api/feed/", "GET, HEAD"),
+            ("TRACE", "/api/follows/status/", "GET, HEAD"),
+            ("PUT", "/healthz", "GET, HEAD"),
         ] {
             let reply = app.send(method, path, None, None).expect_problem(405);
             assert_eq!(reply.header("allow"), allowed);

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::{Connection, PgConnection, SqliteConnection};
 
 use crate::error::Result;
@@ -52,6 +52,17 @@ impl Db {
     pub fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
         self.commit_after(work)
+    }
+
+    /// Keeps others who change rows of many users, and ask here too, out until the transaction ends.
+    ///
+    /// Each of them alone locks rows in an order that suits everybody else; two of them could wait for each other.
+    pub(crate) fn exclude_other_bulk_changes(&mut self) -> Result<()> {
+        match self {
+            // The transaction holds the only write lock already.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(c) => Ok(c.batch_execute("SELECT pg_advisory_xact_lock(2)")?),
+        }
     }
 
     pub(super) fn begin(&mut self) -> Result<()> {

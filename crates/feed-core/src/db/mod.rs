@@ -12,6 +12,7 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConne
 
 use crate::error::{Error, Result};
 use crate::geo;
+use crate::text;
 
 pub use connection::{Db, Engine, MultiBackend};
 
@@ -125,6 +126,7 @@ impl Manager {
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 }
                 geo::register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
+                text::register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {

@@ -20,6 +20,7 @@ use crate::db::Engine;
 use crate::geo;
 use crate::page::{COUNT_LIMIT, Direction, MAX_PAGE_SIZE, Position};
 use crate::sql::{Statement, Value};
+use crate::text;
 
 /// The words that turn a query round.
 pub(super) struct Way {
@@ -85,7 +86,10 @@ impl Source {
                 ),
                 at,
                 id: "v.flyer_id",
-                shown: shown(listing, "v.flyer_"),
+                shown: shown(listing, "v.flyer_")
+                    + &filters(engine, listing, |f| {
+                        format!("(SELECT {f} FROM flyers f WHERE f.id = v.flyer_id)")
+                    }),
             }
         };
         let of_flyers = |from: String| Self {
@@ -93,7 +97,7 @@ impl Source {
             from,
             at: "f.created_at",
             id: id_key(engine),
-            shown: shown(listing, "f."),
+            shown: shown(listing, "f.") + &filters(engine, listing, |f| f),
         };
         match listing.feed {
             Feed::All(_) => of_flyers(format!("{} WHERE", by_index(engine, "flyers f", "flyers_feed"))),
@@ -104,6 +108,18 @@ impl Source {
                 of_flyers(format!(
                     "follows w CROSS JOIN {flyers} WHERE w.follower_id = :viewer AND f.creator_id = w.followed_id AND"
                 ))
+            }
+            Feed::Creator { .. } if listing.feed.is_own() => {
+                // Two ranges of one index, which either engine merges in order.
+                let flyers = by_index(engine, "flyers f", "flyers_creator_recent");
+                let marked = |mark| {
+                    format!("SELECT * FROM {flyers} WHERE f.creator_id = :creator AND f.expired = {mark}")
+                };
+                of_flyers(format!("({} UNION ALL {}) f WHERE", marked("FALSE"), marked("TRUE")))
+            }
+            Feed::Creator { .. } => {
+                let flyers = by_index(engine, "flyers f", "flyers_creator_feed");
+                of_flyers(format!("{flyers} WHERE f.creator_id = :creator AND"))
             }
         }
     }
@@ -130,12 +146,31 @@ pub(super) fn id_key(engine: Engine) -> &'static str {
 
 /// Not marked as expired, valid by the clock, and of a wanted category: all from columns of the feed's index.
 fn shown(listing: &Listing, prefix: &str) -> String {
-    let unmarked = unmarked(prefix);
-    let wanted = match listing.categories {
-        None => String::new(),
-        Some(_) => format!(" AND {prefix}categories & :categories <> 0"),
+    let valid = if listing.feed.is_own() {
+        "TRUE".to_owned()
+    } else {
+        let unmarked = unmarked(prefix);
+        format!("{unmarked} AND {prefix}valid_from <= :now AND {prefix}valid_until > :now")
     };
-    format!("{unmarked} AND {prefix}valid_from <= :now AND {prefix}valid_until > :now{wanted}")
+    match listing.categories {
+        None => valid,
+        Some(_) => format!("{valid} AND {prefix}categories & :categories <> 0"),
+    }
+}
+
+/// What else a flyer must be, behind an AND: by what stands in its own row `f`, which `of` brings in.
+fn filters(engine: Engine, listing: &Listing, of: impl Fn(String) -> String) -> String {
+    let mut filters = Vec::new();
+    if listing.radius_mm.is_some() {
+        filters.push(format!("{} <= :radius", geo::distance_expression(engine)));
+    }
+    if listing.search.is_some() {
+        let creator = "(SELECT u.username FROM users u WHERE u.id = f.creator_id)";
+        let columns = ["f.title", "f.description", "f.location_address", creator];
+        let found = columns.map(|column| text::contains(engine, column, ":search"));
+        filters.push(format!("({})", found.join(" OR ")));
+    }
+    if filters.is_empty() { String::new() } else { format!(" AND {}", of(filters.join(" AND "))) }
 }
 
 /// What the feeds' indexes hold.
@@ -151,6 +186,14 @@ fn listing_binds(listing: &Listing, now: NaiveDateTime) -> Vec<(&'static str, Va
     let mut binds =
         vec![("now", Value::Time(now)), ("viewer", Value::Int(listing.feed.viewer().unwrap_or_default()))];
     binds.extend(listing.categories.map(|set| ("categories", Value::Int(i16::from(set).into()))));
+    binds.extend(listing.radius_mm.map(|radius| ("radius", Value::Int(radius))));
+    binds.extend(listing.search.clone().map(|text| ("search", Value::Text(text))));
+    if let Feed::Creator { creator, .. } = listing.feed {
+        binds.push(("creator", Value::Int(creator)));
+    }
+    if let Some(location) = listing.location {
+        binds.extend([("lat", Value::Real(location.latitude)), ("lng", Value::Real(location.longitude))]);
+    }
     binds
 }
 
@@ -167,9 +210,6 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
         ("reach", Value::Int((page.offset() + page.limit()).into())),
         ("end", Value::Time(way.end.at)),
     ]);
-    if let Some(location) = listing.location {
-        binds.extend([("lat", Value::Real(location.latitude)), ("lng", Value::Real(location.longitude))]);
-    }
     let (keys, distance) = if listing.is_sorted_by_distance() {
         binds.extend([
             ("distance", Value::Int(position.distance)),
@@ -252,7 +292,7 @@ fn walk(engine: Engine, listing: &Listing, way: &Way, id: &str, limit: &str) -> 
     let Way { order, behind, .. } = way;
     let Source { from, at, id: row_id, shown, .. } = Source::of(engine, listing);
     match listing.feed {
-        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) => format!(
+        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) | Feed::Creator { .. } => format!(
             "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {shown} \
              AND ({at}, {row_id}) {behind} (:at, {id}) ORDER BY {at} {order}, {row_id} {order} LIMIT {limit}"
         ),
@@ -266,7 +306,7 @@ fn by_distance(engine: Engine, listing: &Listing, way: &Way) -> String {
     let distance = geo::distance_expression(engine);
     let Source { with_flyers, at, shown, .. } = Source::of(engine, listing);
     let rows = match listing.feed {
-        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) => {
+        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) | Feed::Creator { .. } => {
             // Rows of the position's own second come on top of these: the edge is never too near.
             let edge = walk(engine, listing, way, ":beyond", "1 OFFSET :last");
             format!(

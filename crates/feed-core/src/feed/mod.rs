@@ -1,4 +1,4 @@
-//! The three feeds: all flyers, a user's favorites, and those of the creators whom a user follows.
+//! The feeds: all flyers, a user's favorites, those of the creators whom a user follows, and one creator's.
 //!
 //! A page is one SELECT for the cards with creator and flags, and one for their images. What the page
 //! costs does not depend on how deep it lies: the module `keys` finds the page's flyers over narrow indexes, and
@@ -20,7 +20,7 @@ use crate::page::{Count, Page, PageRequest, Position};
 use crate::schema::flyers;
 use crate::sql::Statement;
 
-/// Which flyers a feed shows, and to whom; always only those that are valid now.
+/// Which flyers a feed shows, and to whom: those that are valid now, and to a creator all of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feed {
     /// Every flyer, to anyone: with a user's flags, or without.
@@ -31,6 +31,13 @@ pub enum Feed {
     Favorited(i64),
     /// The flyers of the creators whom this user follows.
     Following(i64),
+    /// The flyers of one creator.
+    Creator {
+        /// Who published them: they also see those that are not yet valid or over.
+        creator: i64,
+        /// Who looks.
+        viewer: Option<i64>,
+    },
 }
 
 impl Feed {
@@ -38,24 +45,30 @@ impl Feed {
     #[must_use]
     pub fn viewer(self) -> Option<i64> {
         match self {
-            Self::All(viewer) => viewer,
+            Self::All(viewer) | Self::Creator { viewer, .. } => viewer,
             Self::Favorites(viewer) | Self::Favorited(viewer) | Self::Following(viewer) => Some(viewer),
         }
     }
 
     /// What cursors call it: its name and its order.
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Self::All(_) => "all/newest",
-            Self::Favorites(_) => "favorites/newest",
-            Self::Favorited(_) => "favorites/favorited",
-            Self::Following(_) => "following/newest",
+            Self::All(_) => "all/newest".to_owned(),
+            Self::Favorites(_) => "favorites/newest".to_owned(),
+            Self::Favorited(_) => "favorites/favorited".to_owned(),
+            Self::Following(_) => "following/newest".to_owned(),
+            Self::Creator { creator, .. } => format!("creator {creator}/newest"),
         }
+    }
+
+    /// Whether a creator looks at their own flyers, valid or not.
+    fn is_own(self) -> bool {
+        matches!(self, Self::Creator { creator, viewer } if viewer == Some(creator))
     }
 }
 
 /// A list of flyers in its order, of which a page is one part.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Listing {
     /// The feed and its viewer.
     pub feed: Feed,
@@ -63,11 +76,16 @@ pub struct Listing {
     pub location: Option<Location>,
     /// Only flyers with any of these.
     pub categories: Option<Categories>,
+    /// Only flyers within so many millimetres of the location, without which this is not asked.
+    pub radius_mm: Option<i64>,
+    /// Only flyers with this text, [folded](crate::text::fold), in title, description, address or their creator's
+    /// name.
+    pub search: Option<String>,
 }
 
 impl From<Feed> for Listing {
     fn from(feed: Feed) -> Self {
-        Self { feed, location: None, categories: None }
+        Self { feed, location: None, categories: None, radius_mm: None, search: None }
     }
 }
 
@@ -79,7 +97,9 @@ impl Listing {
         // The bits of the floats: two places that print alike are two places.
         let bits = |l: Location| (l.latitude.to_bits(), l.longitude.to_bits());
         let categories = self.categories.map(i16::from);
-        format!("{}/{viewer}/{:x?}/{categories:?}", self.feed.name(), self.location.map(bits))
+        let Self { radius_mm, search, .. } = self;
+        let place = self.location.map(bits);
+        format!("{}/{viewer}/{place:x?}/{categories:?}/{radius_mm:?}/{search:?}", self.feed.name())
     }
 
     /// A favorite's time has microseconds: there are no ties for a distance to break.
@@ -89,7 +109,7 @@ impl Listing {
 }
 
 /// A page of a feed, as it is asked for.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeedRequest {
     /// Of which list.
     pub listing: Listing,
@@ -247,9 +267,14 @@ fn kilometres(mm: i64) -> f64 {
 /// Loads a page of a feed: two statements, and the count where no cursor carries it.
 ///
 /// # Errors
+/// [`crate::Error::NotFound`] for a creator who is not there;
 /// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database.
 pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard>> {
     let rows: Vec<CardRow> = page_query(connection.engine(), request).load(connection)?;
+    if let (Feed::Creator { creator, .. }, []) = (request.listing.feed, &rows[..]) {
+        // Only who is there has flyers: no other page needs to ask.
+        crate::users::exists(connection, creator)?;
+    }
     let rows = rows.into_iter().map(|row| (row.position(), row)).collect();
     let page = Page::assemble(&request.page, rows, || {
         let rows: i64 =

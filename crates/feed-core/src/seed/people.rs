@@ -45,6 +45,7 @@ impl<'a> Accounts<'a> {
             profile_picture_url: picture
                 .then(|| format!("https://images.demo.pockitflyer.test/users/{number}.jpg")),
             created_at: self.registered(user),
+            relations_version: 0,
         }
     }
 

@@ -73,7 +73,7 @@ impl Variant {
             Feed::Favorites(viewer) if self.favorited => Feed::Favorited(viewer),
             feed => feed,
         };
-        Listing { feed, location: self.near.then_some(PLACE), categories: self.categories() }
+        Listing { location: self.near.then_some(PLACE), categories: self.categories(), ..feed.into() }
     }
 }
 
@@ -142,6 +142,7 @@ impl Rows {
         let columns =
             (flyers::id, flyers::created_at, flyers::latitude, flyers::longitude, flyers::categories, none);
         let (newest, oldest) = match shape.feed() {
+            Feed::Creator { .. } => unreachable!("no shape looks at one creator"),
             Feed::All(_) => {
                 // In the words of an index, so that it takes no minute; the smaller sizes check the mark.
                 let all =
@@ -234,7 +235,11 @@ impl Ordered {
         let end = if spot == Spot::BackFromMiddle { middle } else { first + size as usize };
         let range = first.min(rows.len())..end.min(rows.len());
         Asked {
-            request: FeedRequest { listing: self.listing, page: PageRequest { start, size }, now: self.now },
+            request: FeedRequest {
+                listing: self.listing.clone(),
+                page: PageRequest { start, size },
+                now: self.now,
+            },
             expected: rows[range].iter().map(|p| p.id).collect(),
         }
     }

@@ -2,7 +2,7 @@
 
 /// Users of one kind, in a block of ids of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Crowd {
+pub enum Crowd {
     /// Publish all the time, what is still valid.
     Active,
     /// Own half of the newest flyers of all, and some older ones.
@@ -40,7 +40,7 @@ impl Crowd {
     ];
 
     /// The id of the first, the same at every size. Ids below 1,000 are the viewers'.
-    pub(super) fn first(self) -> i64 {
+    pub fn first(self) -> i64 {
         match self {
             Self::Active => 1_000,
             Self::Recent => 2_000,

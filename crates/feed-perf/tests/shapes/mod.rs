@@ -20,6 +20,7 @@ mod store;
 use chrono::{DateTime, NaiveDateTime};
 use feed_core::geo::Location;
 
+pub use crowd::Crowd;
 pub use plan::second;
 pub use shape::Shape;
 pub use store::{Data, on_both};

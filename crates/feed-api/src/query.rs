@@ -1,0 +1,192 @@
+//! The parameters in a query: what is listed, and which page of it.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+use feed_core::feed::{Feed, Listing};
+use feed_core::geo::Location;
+use feed_core::models::{Categories, Category};
+use feed_core::page::{
+    Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_ROWS, MAX_PAGE_SIZE, PageRequest, Start,
+};
+use feed_core::{Error, text};
+
+use crate::extract::{POSITIVE, positive};
+use crate::problem::ApiError;
+
+/// Ids in one parameter at most.
+const MAX_IDS: usize = 100;
+/// Kilometres of `radius_km` at most.
+const MAX_RADIUS_KM: f64 = 500.0;
+/// Characters of `search` at most.
+const MAX_SEARCH: usize = 100;
+
+/// The query's parameters, decoded, in order.
+#[derive(Debug, Clone)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// The value of a parameter.
+    ///
+    /// # Errors
+    /// 400 when it is given twice, or holds U+0000.
+    pub fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
+        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(Error::invalid(name, "is given twice"));
+        }
+        match value {
+            Some(value) if value.contains('\0') => Err(Error::invalid(name, "must not hold U+0000")),
+            value => Ok(value),
+        }
+    }
+
+    /// A parameter that is a positive 64-bit integer, or up to [`MAX_IDS`] of them with commas between.
+    ///
+    /// # Errors
+    /// 400 when it is missing or anything else.
+    pub fn ids(&self, name: &'static str) -> Result<Vec<i64>, Error> {
+        let value = self.get(name)?.ok_or_else(|| Error::invalid(name, "is missing"))?;
+        let ids: Option<Vec<i64>> = value.split(',').map(positive).collect();
+        ids.filter(|ids| ids.len() <= MAX_IDS).ok_or_else(|| {
+            Error::invalid(
+                name,
+                format!("must be a positive integer, or up to {MAX_IDS} with commas between them"),
+            )
+        })
+    }
+
+    /// What is listed of a feed: its order, place and filters.
+    ///
+    /// # Errors
+    /// 400 for a value that is not of its parameter, and for a radius without a place.
+    pub fn listing(&self, feed: Feed) -> Result<Listing, Error> {
+        let feed = match (self.get("order")?, feed) {
+            (None | Some("newest"), feed) => feed,
+            (Some("favorited"), Feed::Favorites(viewer)) => Feed::Favorited(viewer),
+            (Some(_), Feed::Favorites(_)) => {
+                return Err(Error::invalid("order", "must be newest or favorited"));
+            }
+            (Some(_), _) => return Err(Error::invalid("order", "must be newest")),
+        };
+        let location = self.location()?;
+        Ok(Listing {
+            feed,
+            location,
+            categories: self.categories()?,
+            radius_mm: self.radius_mm(location)?,
+            search: self.search()?,
+        })
+    }
+
+    /// The place given by `lat` and `lng`; one without the other is none.
+    fn location(&self) -> Result<Option<Location>, Error> {
+        match (self.degrees("lat", 90.0)?, self.degrees("lng", 180.0)?) {
+            (Some(latitude), Some(longitude)) => Ok(Some(Location { latitude, longitude })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Error::invalid("lng", "must be given together with lat")),
+            (None, Some(_)) => Err(Error::invalid("lat", "must be given together with lng")),
+        }
+    }
+
+    fn degrees(&self, name: &'static str, max: f64) -> Result<Option<f64>, Error> {
+        let parse = |text: &str| {
+            let value = text.parse().ok().filter(|v: &f64| (-max..=max).contains(v));
+            value.ok_or_else(|| Error::invalid(name, format!("must be a number from -{max} to {max}")))
+        };
+        self.get(name)?.map(parse).transpose()
+    }
+
+    /// The categories given by `categories`, with commas between them.
+    fn categories(&self) -> Result<Option<Categories>, Error> {
+        let parse = |text: &str| {
+            let set: Option<Vec<Category>> = text.split(',').map(Category::by_name).collect();
+            set.map(Categories::from).ok_or_else(|| {
+                let names = Category::ALL.map(Category::name).join(", ");
+                Error::invalid("categories", format!("must be out of {names}, with commas between them"))
+            })
+        };
+        self.get("categories")?.map(parse).transpose()
+    }
+
+    /// The distance given by `radius_km`, from a place.
+    fn radius_mm(&self, from: Option<Location>) -> Result<Option<i64>, Error> {
+        let Some(text) = self.get("radius_km")? else { return Ok(None) };
+        let range = || format!("must be a number over 0, at most {MAX_RADIUS_KM}");
+        let km = text.parse().ok().filter(|km: &f64| *km > 0.0 && *km <= MAX_RADIUS_KM);
+        let km = km.ok_or_else(|| Error::invalid("radius_km", range()))?;
+        if from.is_none() {
+            return Err(Error::invalid("radius_km", "must be given together with lat and lng"));
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 500,000,000")]
+        let mm = (km * 1_000_000.0).round() as i64;
+        Ok(Some(mm))
+    }
+
+    /// The text given by `search`, folded; an empty search box is no search.
+    fn search(&self) -> Result<Option<String>, Error> {
+        let Some(text) = self.get("search")?.map(str::trim).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        if text.chars().count() > MAX_SEARCH {
+            return Err(Error::invalid("search", format!("must have at most {MAX_SEARCH} characters")));
+        }
+        Ok(Some(text::fold(text)))
+    }
+
+    /// The page given by `page` or `cursor`, and `page_size`.
+    ///
+    /// # Errors
+    /// 400 for values out of range, for both at once, and for a cursor that is not of this `scope`.
+    pub fn page(&self, key: &CursorKey, scope: &str) -> Result<PageRequest, Error> {
+        let number = |name| -> Result<Option<u32>, Error> {
+            let parse = |text: &str| {
+                let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                // A number of any length is over the cap all the same.
+                let value = text.parse().unwrap_or(u32::MAX);
+                if is_digits && value > 0 { Ok(value) } else { Err(Error::invalid(name, POSITIVE)) }
+            };
+            self.get(name)?.map(parse).transpose()
+        };
+        let size = number("page_size")?.unwrap_or(DEFAULT_PAGE_SIZE).min(MAX_PAGE_SIZE);
+        let page = number("page")?;
+        let start = match (page, self.get("cursor")?) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("cursor", "must not be given together with page"));
+            }
+            (None, Some(text)) => {
+                let cursor = Cursor::decode(text, key, scope);
+                Start::Cursor(cursor.map_err(|e| Error::invalid("cursor", e.to_string()))?)
+            }
+            (page, None) => Start::Page(page.unwrap_or(1)),
+        };
+        let request = PageRequest { start, size };
+        if request.offset() >= MAX_PAGE_ROWS {
+            let reach = format!("reaches the first {MAX_PAGE_ROWS} rows; follow `next`, which has no limit");
+            return Err(Error::invalid("page", reach));
+        }
+        Ok(request)
+    }
+
+    /// The parameters again, with another cursor and without a page.
+    #[must_use]
+    pub fn with_cursor(&self, cursor: &str) -> String {
+        let others = self.0.iter().filter(|(name, _)| name != "cursor" && name != "page");
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(others)
+            .append_pair("cursor", cursor)
+            .finish()
+    }
+}
+
+impl FromRequest for Query {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned();
+        ready(Ok(Self(pairs.collect())))
+    }
+}

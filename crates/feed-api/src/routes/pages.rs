@@ -1,0 +1,113 @@
+//! Pages of lists: read only where the caller has not the same one already, and linked to their neighbours.
+
+use actix_web::http::header::{ETAG, EntityTag, Header, IfNoneMatch, LINK};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::NaiveDateTime;
+use feed_core::db::Db;
+use feed_core::page::{Cursor, Page, PageRequest};
+use feed_core::validator;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::links;
+use crate::problem::ApiError;
+use crate::query::Query;
+use crate::state::State;
+
+/// A part of a list, with links to the parts around it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PageBody<T> {
+    /// How many there are in the whole list; exact up to 1,000.
+    #[schema(minimum = 0, maximum = 1000, example = 137)]
+    count: u32,
+    /// False where there are more than `count`.
+    #[schema(example = true)]
+    count_exact: bool,
+    /// Where the list goes on; null exactly when nothing follows.
+    #[schema(format = Uri, required = true)]
+    next: Option<String>,
+    /// What comes before; null on the first page.
+    #[schema(format = Uri, required = true)]
+    previous: Option<String>,
+    /// In the list's order.
+    #[schema(max_items = 50)]
+    results: Vec<T>,
+}
+
+/// What was asked for, or that the caller has it already.
+enum Answer<T> {
+    Page(EntityTag, Page<T>),
+    NotModified(EntityTag),
+}
+
+/// Answers with the page of a list that the query asks for.
+///
+/// The list is bound to `scope`, is shown to `viewer`, and is read by `load` as of the moment it is given.
+pub(super) async fn answer<T: Serialize + Send + 'static>(
+    state: &State,
+    request: &HttpRequest,
+    query: &Query,
+    viewer: Option<i64>,
+    scope: &str,
+    load: impl Fn(&mut Db, &PageRequest, NaiveDateTime) -> feed_core::Result<Page<T>> + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
+    let wanted = query.page(&state.cursors, scope)?;
+    let now = state.clock.now();
+    let base = links::base(state, request);
+    let tag = {
+        // All that decides the body, but for what the validator says.
+        let asked = format!("{} {base} {} {viewer:?}", env!("CARGO_PKG_VERSION"), request.uri());
+        let tags = state.tags.clone();
+        move |validator: &validator::Validator| EntityTag::new_weak(tags.tag(&asked, validator))
+    };
+    let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
+    let answer = state
+        .read(move |c| {
+            let tag = tag(&validator::current(c, viewer, now)?);
+            if has(&known, &tag) {
+                return Ok(Answer::NotModified(tag));
+            }
+            Ok(Answer::Page(tag, load(c, &wanted, now)?))
+        })
+        .await?;
+    let (tag, page) = match answer {
+        Answer::NotModified(tag) => {
+            return Ok(HttpResponse::NotModified().insert_header((ETAG, tag.to_string())).finish());
+        }
+        Answer::Page(tag, page) => (tag, page),
+    };
+    let link = |cursor: &Cursor| {
+        let cursor = cursor.encode(&state.cursors, scope);
+        format!("{base}{}/?{}", request.path(), query.with_cursor(&cursor))
+    };
+    let body = PageBody {
+        count: page.count.value,
+        count_exact: page.count.exact,
+        next: page.next.as_ref().map(link),
+        previous: page.previous.as_ref().map(link),
+        results: page.items,
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, tag.to_string()));
+    if let Some(link) = link_header(&body) {
+        response.insert_header((LINK, link));
+    }
+    Ok(response.json(body))
+}
+
+fn has(known: &IfNoneMatch, tag: &EntityTag) -> bool {
+    match known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(tag)),
+    }
+}
+
+/// RFC 8288.
+fn link_header<T>(body: &PageBody<T>) -> Option<String> {
+    let links = [(&body.next, "next"), (&body.previous, "prev")];
+    let links: Vec<_> = links
+        .iter()
+        .filter_map(|(url, rel)| url.as_ref().map(|url| format!("<{url}>; rel=\"{rel}\"")))
+        .collect();
+    (!links.is_empty()).then(|| links.join(", "))
+}

@@ -1,0 +1,86 @@
+//! Lists of a user's relations themselves, most recent first: all favorites, all follows.
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamp};
+
+use crate::db::{Db, Engine};
+use crate::error::Result;
+use crate::page::{COUNT_LIMIT, Count, Direction, Page, PageRequest, Position};
+use crate::sql::{Statement, Value};
+
+/// A table of relations and the index that has them in order.
+pub(crate) struct Relations {
+    table: &'static str,
+    /// On (`from`, `created_at` DESC, `to` DESC).
+    index: &'static str,
+    from: &'static str,
+    to: &'static str,
+}
+
+pub(crate) const FAVORITES: Relations =
+    Relations { table: "favorites", index: "favorites_user_recent", from: "user_id", to: "flyer_id" };
+pub(crate) const FOLLOWS: Relations =
+    Relations { table: "follows", index: "follows_follower_recent", from: "follower_id", to: "followed_id" };
+
+impl Relations {
+    /// A page of the relations from `user`, each made an item of its other end and its time.
+    pub(crate) fn page<T>(
+        &self,
+        connection: &mut Db,
+        user: i64,
+        request: &PageRequest,
+        item: impl Fn(i64, NaiveDateTime) -> T,
+    ) -> Result<Page<T>> {
+        let engine = connection.engine();
+        let rows: Vec<(i64, NaiveDateTime)> = self.page_query(engine, user, request).load(connection)?;
+        let rows =
+            rows.into_iter().map(|(id, at)| (Position { at, distance: 0, id }, item(id, at))).collect();
+        Page::assemble(request, rows, || {
+            let rows: i64 = self.count_query(engine, user).get_result(connection)?;
+            Ok(Count::of(u32::try_from(rows).unwrap_or(u32::MAX)))
+        })
+    }
+
+    fn page_query(&self, engine: Engine, user: i64, request: &PageRequest) -> Statement<(BigInt, Timestamp)> {
+        let (order, behind) = match request.direction() {
+            Direction::Forward => ("DESC", "<"),
+            Direction::Backward => ("ASC", ">"),
+        };
+        let Self { from, to, .. } = self;
+        let position = request.position();
+        Statement::new(
+            format!(
+                "SELECT {to}, created_at FROM {} WHERE {from} = :user AND (created_at, {to}) {behind} (:at, :id) \
+                 ORDER BY created_at {order}, {to} {order} LIMIT :limit OFFSET :offset",
+                self.by_index(engine)
+            ),
+            &[
+                ("user", Value::Int(user)),
+                ("at", Value::Time(position.at)),
+                ("id", Value::Int(position.id)),
+                ("limit", Value::Int(request.limit().into())),
+                ("offset", Value::Int(request.offset().into())),
+            ],
+        )
+    }
+
+    fn count_query(&self, engine: Engine, user: i64) -> Statement<BigInt> {
+        let limit = COUNT_LIMIT + 1;
+        Statement::new(
+            format!(
+                "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} = :user LIMIT {limit}) r",
+                self.by_index(engine),
+                self.from
+            ),
+            &[("user", Value::Int(user))],
+        )
+    }
+
+    fn by_index(&self, engine: Engine) -> String {
+        match engine {
+            Engine::Sqlite => format!("{} INDEXED BY {}", self.table, self.index),
+            Engine::Postgres => self.table.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+-- What says whether a feed is still as a caller has it, without reading the feed: versions that every change moves in its
+-- own transaction, and the moments at which a validity begins or ends. See feed_core::validator.
+
+-- Moved by every change of the user's favorites and follows.
+ALTER TABLE users ADD COLUMN relations_version BIGINT NOT NULL DEFAULT 0;
+
+-- Moved by every change of what feeds show to everybody; their sum counts. One row would do on SQLite, which has one
+-- writer. PostgreSQL has 16, so that those who publish at once do not wait for each other.
+CREATE TABLE content_versions (
+    shard INTEGER NOT NULL PRIMARY KEY,
+    version BIGINT NOT NULL
+);
+INSERT INTO content_versions (shard, version) VALUES (0, 0);
+
+-- By the database, so that nobody who writes can forget it. Not the sweeper's mark, which changes no feed; images change
+-- only together with their flyer.
+CREATE TRIGGER flyers_move_version_on_insert AFTER INSERT ON flyers
+BEGIN
+    UPDATE content_versions SET version = version + 1 WHERE shard = 0;
+END;
+CREATE TRIGGER flyers_move_version_on_update AFTER UPDATE OF
+    title, description, location_address, latitude, longitude, categories, valid_from, valid_until ON flyers
+BEGIN
+    UPDATE content_versions SET version = version + 1 WHERE shard = 0;
+END;
+CREATE TRIGGER flyers_move_version_on_delete AFTER DELETE ON flyers
+BEGIN
+    UPDATE content_versions SET version = version + 1 WHERE shard = 0;
+END;
+CREATE TRIGGER users_move_version_on_update AFTER UPDATE OF username, profile_picture_url ON users
+BEGIN
+    UPDATE content_versions SET version = version + 1 WHERE shard = 0;
+END;
+CREATE TRIGGER users_move_version_on_delete AFTER DELETE ON users
+BEGIN
+    UPDATE content_versions SET version = version + 1 WHERE shard = 0;
+END;
+
+-- The latest beginning of a validity, for the same purpose. The latest end is found in the sweeper's indexes.
+CREATE INDEX flyers_valid_from ON flyers (valid_from);

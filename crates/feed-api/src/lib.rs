@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 pub mod extract;
 mod middleware;
+pub mod openapi;
 pub mod problem;
 pub mod query;
 pub mod routes;

@@ -5,6 +5,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW
 use actix_web::{HttpResponse, ResponseError};
 use feed_core::error::FieldError;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
@@ -41,48 +42,94 @@ pub enum ApiError {
 /// The media type of RFC 9457.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-#[derive(Serialize)]
-struct Problem<'a> {
+/// What every `type` starts with.
+pub(crate) const TYPE_PREFIX: &str = "urn:pockitflyer:problem:";
+
+/// A problem, in the shape of RFC 9457.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// What kind of problem: stable, for programs.
+    #[schema(example = "urn:pockitflyer:problem:invalid-input")]
     r#type: String,
-    title: &'a str,
+    /// The kind in words.
+    #[schema(example = "Invalid input")]
+    title: &'static str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599, example = 400)]
     status: u16,
-    detail: &'a str,
-    /// The shipped app shows this member.
-    error: &'a str,
-    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
-    errors: &'a [FieldError],
+    /// What is wrong with this request.
+    #[schema(example = "page_size must be a positive integer")]
+    detail: String,
+    /// The same, a sentence to show to people.
+    #[schema(example = "page_size must be a positive integer")]
+    error: String,
+    /// Each rule that the input breaks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
 }
 
+/// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
+///
+/// The API's document has them as a table.
+pub(crate) const KINDS: [(&str, u16, &str, &str); 16] = [
+    ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
+    ("own-follow", 400, "Own follow", "Nobody follows themselves."),
+    ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
+    ("token-required", 401, "Token required", "Sign in, and send the token."),
+    (
+        "invalid-token",
+        401,
+        "Invalid token",
+        "The token is damaged or expired, or its account is gone: sign in again.",
+    ),
+    ("wrong-credentials", 401, "Wrong credentials", "E-mail and password open no account."),
+    ("not-owner", 403, "Not the owner", "Only its creator may change this."),
+    ("not-found", 404, "Not found", "There is no such flyer or user, or not any more."),
+    ("no-route", 404, "No such path", "The API has nothing at this path."),
+    ("method-not-allowed", 405, "Method not allowed", "The path answers other methods; `Allow` names them."),
+    ("refused", 406, "Refused", "The headers ask for what the service does not offer; other 4xx too."),
+    ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
+    ("body-too-large", 413, "Body too large", "A body has at most 131,072 bytes."),
+    ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
+    ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
+    ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
+];
+
 impl ApiError {
-    /// The status, the last part of the problem's `type`, and its title.
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    /// The last part of the problem's `type`.
+    fn kind(&self) -> &'static str {
         use feed_core::Error as Domain;
         match self {
-            Self::Domain(Domain::Invalid(_)) => (StatusCode::BAD_REQUEST, "invalid-input", "Invalid input"),
-            Self::Domain(Domain::OwnFollow) => (StatusCode::BAD_REQUEST, "own-follow", "Own follow"),
-            Self::Domain(Domain::UnknownCaller) | Self::BadToken => {
-                (StatusCode::UNAUTHORIZED, "invalid-token", "Invalid token")
-            }
-            Self::NoToken => (StatusCode::UNAUTHORIZED, "token-required", "Token required"),
-            Self::Domain(Domain::WrongCredentials) => {
-                (StatusCode::UNAUTHORIZED, "wrong-credentials", "Wrong credentials")
-            }
-            Self::Domain(Domain::NotOwner(_)) => (StatusCode::FORBIDDEN, "not-owner", "Not the owner"),
-            Self::Domain(Domain::NotFound(_)) => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::NoRoute => (StatusCode::NOT_FOUND, "no-route", "No such path"),
-            Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
-            Self::Domain(Domain::Taken(_)) => (StatusCode::CONFLICT, "taken", "Already taken"),
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
-            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Not JSON"),
-            Self::Body(_) => (StatusCode::BAD_REQUEST, "malformed-body", "Malformed body"),
-            Self::Refused(status) => (*status, "refused", "Refused"),
-            Self::Domain(Domain::Unavailable(_)) => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Unavailable")
-            }
-            Self::Domain(Domain::Internal(_)) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error")
-            }
+            Self::Domain(Domain::Invalid(_)) => "invalid-input",
+            Self::Domain(Domain::OwnFollow) => "own-follow",
+            Self::Domain(Domain::UnknownCaller) | Self::BadToken => "invalid-token",
+            Self::Domain(Domain::WrongCredentials) => "wrong-credentials",
+            Self::Domain(Domain::NotOwner(_)) => "not-owner",
+            Self::Domain(Domain::NotFound(_)) => "not-found",
+            Self::Domain(Domain::Taken(_)) => "taken",
+            Self::Domain(Domain::Unavailable(_)) => "unavailable",
+            Self::Domain(Domain::Internal(_)) => "internal",
+            Self::NoToken => "token-required",
+            Self::NoRoute => "no-route",
+            Self::Method(_) => "method-not-allowed",
+            Self::TooLarge(_) => "body-too-large",
+            Self::MediaType => "not-json",
+            Self::Body(_) => "malformed-body",
+            Self::Refused(_) => "refused",
         }
+    }
+
+    /// The status and title of its kind.
+    fn status_and_title(&self) -> (StatusCode, &'static str) {
+        let kind = self.kind();
+        let listed = KINDS.iter().find(|(name, ..)| *name == kind);
+        let status = match self {
+            Self::Refused(status) => Some(*status),
+            _ => listed.and_then(|(_, status, ..)| StatusCode::from_u16(*status).ok()),
+        };
+        // A test has every variant: none is without its kind.
+        (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), listed.map_or("", |(_, _, title, _)| title))
     }
 
     fn fields(&self) -> Vec<FieldError> {
@@ -101,19 +148,19 @@ impl ApiError {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.kind().0
+        self.status_and_title().0
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (status, kind, title) = self.kind();
+        let (status, title) = self.status_and_title();
         let detail = self.to_string();
         let problem = Problem {
-            r#type: format!("urn:pockitflyer:problem:{kind}"),
+            r#type: format!("{TYPE_PREFIX}{}", self.kind()),
             title,
             status: status.as_u16(),
-            detail: &detail,
-            error: &detail,
-            errors: &self.fields(),
+            error: detail.clone(),
+            detail,
+            errors: self.fields(),
         };
         let mut response = HttpResponse::build(status);
         match self {

@@ -11,6 +11,8 @@ use feed_core::page::{
     Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_ROWS, MAX_PAGE_SIZE, PageRequest, Start,
 };
 use feed_core::{Error, text};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::extract::{POSITIVE, positive};
 use crate::problem::ApiError;
@@ -189,4 +191,104 @@ impl FromRequest for Query {
         let pairs = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned();
         ready(Ok(Self(pairs.collect())))
     }
+}
+
+/// What feeds take.
+///
+/// The parameters are read by [`Query`], which says what is wrong with them; here they are declared for the API's
+/// document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ListParams {
+    /// Where the caller is; together with `lng`. Flyers of the same second are then ordered by distance.
+    #[param(minimum = -90, maximum = 90, example = 47.3769)]
+    pub lat: Option<f64>,
+    /// Where the caller is; together with `lat`.
+    #[param(minimum = -180, maximum = 180, example = 8.5417)]
+    pub lng: Option<f64>,
+    /// Only flyers within so many kilometres; needs `lat` and `lng`.
+    #[param(exclusive_minimum = 0, maximum = 500)]
+    pub radius_km: Option<f64>,
+    /// Only flyers with any of these, with commas between them.
+    #[param(
+        pattern = "^(events|nightlife|service)(,(events|nightlife|service))*$",
+        example = "events,service"
+    )]
+    pub categories: Option<String>,
+    /// Only flyers with this text in title, description, address or their creator's name, whatever its case. Every
+    /// character is literal.
+    #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
+    pub search: Option<String>,
+}
+
+/// How favorites may be ordered.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct FavoritesOrder {
+    /// `newest`: newest flyer first. `favorited`, for favorites only: most recently favorited first.
+    #[param(inline)]
+    pub order: Option<Order>,
+}
+
+/// The orders of a list.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum Order {
+    /// By the flyer's time.
+    Newest,
+    /// By the favorite's.
+    Favorited,
+}
+
+/// Which of the three feeds.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Filter {
+    /// Which feed.
+    #[param(inline)]
+    pub filter: Option<FilterBy>,
+}
+
+/// The three feeds.
+#[derive(Debug, ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub enum FilterBy {
+    /// All flyers.
+    All,
+    /// The caller's favorites.
+    Favorites,
+    /// Those of the creators whom the caller follows.
+    Following,
+}
+
+/// Which page of a list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageParams {
+    /// The page's number, from 1; reaches the first 10,000 rows. Excludes `cursor`.
+    #[param(minimum = 1, maximum = 10_000, example = 1)]
+    pub page: Option<u32>,
+    /// Rows on a page; over 50 is 50.
+    #[param(schema_with = page_size, required = false, example = 20)]
+    pub page_size: Option<u32>,
+    /// Out of a `next` or `previous` link, and opaque. Excludes `page`.
+    pub cursor: Option<String>,
+}
+
+/// An integer without a largest one: what is over the cap is capped.
+fn page_size() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .default(Some(DEFAULT_PAGE_SIZE.into()))
+        .build()
+}
+
+/// Whose follow status.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StatusParams {
+    /// A user's id, or up to 100 with commas between them.
+    #[param(pattern = "^0*[1-9][0-9]{0,17}(,0*[1-9][0-9]{0,17}){0,99}$", example = "7")]
+    pub user_id: String,
 }

@@ -6,11 +6,13 @@ use diesel::result::{DatabaseErrorKind, Error as Diesel};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A field of the input that breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// The field's name as the caller wrote it, with its path: `images[0].url`.
+    #[schema(example = "page_size")]
     pub field: String,
     /// What the rule asks: with the field before it, a sentence for people.
+    #[schema(example = "must be a positive integer")]
     pub message: String,
 }
 

@@ -4,6 +4,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -15,10 +16,12 @@ use crate::schema::{favorites, flyers};
 use crate::sql::OnConflictDoNothing;
 
 /// What to favorite.
-#[derive(Debug, Clone, Copy, Deserialize, Validate)]
+#[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
 pub struct NewFavorite {
     /// The flyer's id.
+    #[serde(deserialize_with = "rules::integer")]
     #[garde(custom(rules::id))]
+    #[schema(minimum = 1, example = 2000)]
     pub flyer_id: i64,
 }
 
@@ -71,9 +74,10 @@ pub fn unfavorite(connection: &mut Db, user: i64, flyer: i64) -> Result<()> {
 }
 
 /// A favorite in the list of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedFavorite {
     /// The flyer, valid or not.
+    #[schema(minimum = 1)]
     pub flyer_id: i64,
     /// When it was favorited: UTC, with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]

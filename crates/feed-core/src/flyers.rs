@@ -4,6 +4,7 @@ use chrono::{Months, NaiveDateTime, SubsecRound};
 use diesel::prelude::*;
 use garde::Validate;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -11,87 +12,105 @@ use crate::models::{Categories, Category, Flyer, FlyerImage};
 use crate::rules::{self, Trimmed};
 use crate::schema::{flyer_images, flyers};
 
-/// What a new flyer is made of.
-#[derive(Debug, Clone, Deserialize, Validate)]
+/// What a new flyer is made of. Text is trimmed.
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct NewFlyer {
     /// 1 to 200 characters.
     #[garde(custom(rules::characters(1, 200)))]
+    #[schema(value_type = String, min_length = 1, max_length = 200, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Fresh bread")]
     pub title: Trimmed,
     /// At most 2,000 characters.
     #[garde(custom(rules::characters(0, 2_000)))]
+    #[schema(value_type = String, max_length = 2000, pattern = r"^[^\u0000]*$", example = "Every day from six.")]
     pub description: Trimmed,
     /// 1 to 500 characters.
     #[garde(custom(rules::characters(1, 500)))]
+    #[schema(value_type = String, min_length = 1, max_length = 500, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Bahnhofstrasse 1, Zürich")]
     pub location_address: Trimmed,
     /// WGS 84 degrees.
     #[garde(custom(rules::degrees(90.0)))]
+    #[schema(minimum = -90, maximum = 90, example = 47.3769)]
     pub latitude: f64,
     /// WGS 84 degrees.
     #[garde(custom(rules::degrees(180.0)))]
+    #[schema(minimum = -180, maximum = 180, example = 8.5417)]
     pub longitude: f64,
     /// At most a year ahead.
     #[serde(deserialize_with = "rules::utc")]
     #[garde(skip)]
+    #[schema(value_type = DateTime<Utc>, example = "2026-06-01T06:00:00Z")]
     pub valid_from: NaiveDateTime,
     /// After `valid_from`.
     #[serde(deserialize_with = "rules::utc")]
     #[garde(custom(rules::after(self.valid_from)))]
+    #[schema(value_type = DateTime<Utc>, example = "2026-06-30T18:00:00Z")]
     pub valid_until: NaiveDateTime,
     /// 1 to 3.
     #[garde(custom(rules::entries(1, 3)))]
+    #[schema(min_items = 1, max_items = 3, example = json!(["service"]))]
     pub categories: Vec<Category>,
     /// 1 to 5, in order.
     #[garde(custom(rules::entries(1, 5)), dive)]
+    #[schema(min_items = 1, max_items = 5)]
     pub images: Vec<NewImage>,
 }
 
 /// An image of a new flyer.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct NewImage {
     /// Absolute, http or https, at most 2,048 bytes.
     #[garde(custom(rules::http_url))]
+    #[schema(value_type = String, format = Uri, pattern = r"^https?://", max_length = 2048, example = "https://images.example.org/bread.jpg")]
     pub url: Trimmed,
 }
 
 /// What is changed of a flyer: what is missing stays.
-#[derive(Debug, Clone, Default, Deserialize, Validate)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 pub struct FlyerChange {
     /// 1 to 200 characters.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(1, 200))))]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Fresh bread")]
     pub title: Option<Trimmed>,
     /// At most 2,000 characters.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(0, 2_000))))]
+    #[schema(value_type = String, required = false, max_length = 2000, pattern = r"^[^\u0000]*$", example = "Every day from six.")]
     pub description: Option<Trimmed>,
     /// 1 to 500 characters.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(1, 500))))]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 500, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Bahnhofstrasse 1, Zürich")]
     pub location_address: Option<Trimmed>,
     /// WGS 84 degrees.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::degrees(90.0))))]
+    #[schema(value_type = f64, required = false, minimum = -90, maximum = 90, example = 47.3769)]
     pub latitude: Option<f64>,
     /// WGS 84 degrees.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::degrees(180.0))))]
+    #[schema(value_type = f64, required = false, minimum = -180, maximum = 180, example = 8.5417)]
     pub longitude: Option<f64>,
     /// At most a year ahead.
-    #[serde(deserialize_with = "rules::given_utc")]
+    #[serde(default, deserialize_with = "rules::given_utc")]
     #[garde(skip)]
+    #[schema(value_type = DateTime<Utc>, required = false, example = "2026-06-01T06:00:00Z")]
     pub valid_from: Option<NaiveDateTime>,
     /// After `valid_from`, be it given too or as it was.
-    #[serde(deserialize_with = "rules::given_utc")]
+    #[serde(default, deserialize_with = "rules::given_utc")]
     #[garde(skip)]
+    #[schema(value_type = DateTime<Utc>, required = false, example = "2026-06-30T18:00:00Z")]
     pub valid_until: Option<NaiveDateTime>,
     /// 1 to 3.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::entries(1, 3))))]
+    #[schema(value_type = Vec<Category>, required = false, min_items = 1, max_items = 3, example = json!(["service"]))]
     pub categories: Option<Vec<Category>>,
     /// 1 to 5, in order, in the place of all there were.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(custom(rules::some_entries(1, 5)), dive)]
+    #[schema(value_type = Vec<NewImage>, required = false, min_items = 1, max_items = 5)]
     pub images: Option<Vec<NewImage>>,
 }
 

@@ -6,6 +6,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -17,19 +18,22 @@ use crate::schema::{follows, users};
 use crate::sql::OnConflictDoNothing;
 
 /// Whom to follow.
-#[derive(Debug, Clone, Copy, Deserialize, Validate)]
+#[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
 pub struct NewFollow {
     /// The creator's id.
+    #[serde(deserialize_with = "rules::integer")]
     #[garde(custom(rules::id))]
+    #[schema(minimum = 1, example = 7)]
     pub followed_id: i64,
 }
 
 /// Whether somebody follows a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FollowStatus {
     /// False for anonymous callers.
     pub is_following: bool,
     /// The user who was asked about.
+    #[schema(minimum = 1)]
     pub followed_user_id: i64,
 }
 
@@ -96,9 +100,10 @@ pub fn statuses(connection: &mut Db, follower: Option<i64>, users: &[i64]) -> Re
 }
 
 /// Whom somebody follows, in the list of all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedFollow {
     /// The creator.
+    #[schema(minimum = 1)]
     pub followed_id: i64,
     /// Since when: UTC, with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]

@@ -5,6 +5,7 @@
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::feed::CardRow;
 use crate::schema::{favorites, flyer_images, flyers, follows, users};
@@ -77,31 +78,38 @@ pub struct FlyerImage {
 /// A user's favorite, with copies of all that its feed asks of the flyer.
 ///
 /// The database keeps the copies as the flyer is.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, ToSchema)]
 #[diesel(table_name = favorites, treat_none_as_default_value = false)]
 pub struct Favorite {
     /// Whose it is.
+    #[schema(minimum = 1)]
     pub user_id: i64,
     /// The flyer.
+    #[schema(minimum = 1)]
     pub flyer_id: i64,
     /// UTC, with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
     /// The flyer's `created_at`.
     #[serde(skip)]
+    #[schema(ignore)]
     pub flyer_created_at: NaiveDateTime,
     /// The flyer's `valid_from`.
     #[serde(skip)]
+    #[schema(ignore)]
     pub flyer_valid_from: NaiveDateTime,
     /// The flyer's `valid_until`.
     #[serde(skip)]
+    #[schema(ignore)]
     pub flyer_valid_until: NaiveDateTime,
     /// The flyer's `categories`.
     #[serde(skip)]
+    #[schema(ignore)]
     #[diesel(serialize_as = i16, deserialize_as = i16)]
     pub flyer_categories: Categories,
     /// The flyer's `expired`.
     #[serde(skip)]
+    #[schema(ignore)]
     pub flyer_expired: bool,
 }
 
@@ -155,12 +163,14 @@ impl From<&Flyer> for FlyerCopy {
 }
 
 /// A user who follows a creator.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, ToSchema)]
 #[diesel(table_name = follows, treat_none_as_default_value = false)]
 pub struct Follow {
     /// Who follows.
+    #[schema(minimum = 1)]
     pub follower_id: i64,
     /// Who is followed: never the same.
+    #[schema(minimum = 1)]
     pub followed_id: i64,
     /// UTC, with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
@@ -168,7 +178,7 @@ pub struct Follow {
 }
 
 /// What a flyer can be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     /// Concerts, markets, talks.
@@ -209,8 +219,9 @@ impl Category {
 }
 
 /// A set of categories, stored as bits; in JSON a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Vec<Category>", into = "Vec<Category>")]
+#[schema(value_type = Vec<Category>)]
 pub struct Categories(i16);
 
 impl Categories {

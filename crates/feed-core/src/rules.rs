@@ -57,18 +57,20 @@ pub(crate) fn after(from: NaiveDateTime) -> impl Fn(&NaiveDateTime, &()) -> gard
     move |time, ()| check(*time > from, || "must lie after valid_from".to_owned())
 }
 
-/// An absolute http or https URL of at most 2,048 bytes.
+/// An absolute http or https URL of at most 2,048 bytes, as RFC 3986 writes it.
 ///
 /// It is stored as it was written, so it must be what every parser takes: the `url` crate follows browsers,
-/// which repair missing slashes, backslashes and white space.
+/// which repair missing slashes, backslashes and white space, and encode what is not ASCII.
 pub(crate) fn http_url<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     let text = text.as_ref();
     let (scheme, rest) = text.split_at(text.find("://").map_or(0, |i| i + 3));
     let is_http = scheme.eq_ignore_ascii_case("http://") || scheme.eq_ignore_ascii_case("https://");
-    let is_clean = |c: char| !c.is_whitespace() && !c.is_control() && !"\"<>\\^`{|}".contains(c);
+    let is_clean = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
     let is_whole = !rest.starts_with('/') && rest.chars().all(is_clean) && url::Url::parse(text).is_ok();
     check(text.len() <= 2_048 && is_http && is_whole, || {
-        "must be an absolute http or https URL of at most 2,048 bytes".to_owned()
+        "must be an absolute http or https URL of at most 2,048 bytes, with other characters than ASCII \
+         percent-encoded"
+            .to_owned()
     })
 }
 
@@ -96,6 +98,24 @@ pub(crate) fn id(value: &i64, (): &()) -> garde::Result {
 
 fn check(holds: bool, message: impl FnOnce() -> String) -> garde::Result {
     if holds { Ok(()) } else { Err(garde::Error::new(message())) }
+}
+
+/// Reads an integer as JSON has it, where 7.0 is one too.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Number {
+        Integer(i64),
+        Float(f64),
+    }
+    /// 2^53: floats count up to here.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match Number::deserialize(from) {
+        Ok(Number::Integer(integer)) => Ok(integer),
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and within what a float counts")]
+        Ok(Number::Float(float)) if float.fract() == 0.0 && float.abs() <= EXACT => Ok(float as i64),
+        _ => Err(serde::de::Error::custom("must be a 64-bit integer")),
+    }
 }
 
 /// Reads a field that may be missing and, where it is there, must have a value: null is none.
@@ -157,6 +177,8 @@ mod tests {
             "ht\ttp://a/b",
             "http://a/\u{1}",
             "http://a/b c",
+            "http://a/ä.jpg",
+            "http://ä.ch/",
             "http://a/\"<>",
             "/a.jpg",
             "a.jpg",

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
@@ -17,37 +18,49 @@ use crate::schema::{favorites, flyers, follows, users};
 use crate::sql::{Statement, Value};
 
 /// What a new account is made of.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct Registration {
     /// Unique whatever its case.
     #[garde(custom(rules::email))]
+    #[schema(value_type = String, format = Email, max_length = 254, example = "anna@example.org")]
     pub email: Trimmed,
     /// 8 to 128 characters; not trimmed.
     #[garde(custom(rules::characters(8, 128)))]
+    #[schema(
+        min_length = 8,
+        max_length = 128,
+        pattern = r"^\s*\S[^\u0000]{6,}\S\s*$",
+        example = "correct horse"
+    )]
     pub password: String,
     /// Made from the e-mail's local part where it is missing.
     #[serde(default)]
     #[garde(inner(custom(rules::username)))]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
     pub username: Option<Trimmed>,
 }
 
 /// What somebody signs in with.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct Credentials {
     /// In any case.
     #[garde(skip)]
+    #[schema(value_type = String, example = "anna@example.org")]
     pub email: Trimmed,
     /// As it was given at registration.
     #[garde(skip)]
+    #[schema(example = "correct horse")]
     pub password: String,
 }
 
 /// An account as its owner sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Account {
     /// The user's id.
+    #[schema(minimum = 1, example = 7)]
     pub id: i64,
     /// The user's name.
+    #[schema(example = "anna")]
     pub username: String,
     /// As the user wrote it.
     pub email: String,
@@ -213,15 +226,18 @@ pub(crate) fn move_relations_version(connection: &mut Db, user: i64) -> Result<(
 }
 
 /// An account with what its owner may change.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Serialize, ToSchema)]
 pub struct OwnProfile {
     /// The user's id.
+    #[schema(minimum = 1, example = 7)]
     pub id: i64,
     /// The user's name.
+    #[schema(example = "anna")]
     pub username: String,
     /// As the user wrote it.
     pub email: String,
-    /// Absolute, or none.
+    /// Absolute, or null.
+    #[schema(required = true, format = Uri)]
     pub profile_picture_url: Option<String>,
 }
 
@@ -236,23 +252,29 @@ pub fn own_profile(connection: &mut Db, user: i64) -> Result<OwnProfile> {
 }
 
 /// A user as everybody sees them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Profile {
     /// The user's id.
+    #[schema(minimum = 1, example = 7)]
     pub id: i64,
     /// The user's name.
+    #[schema(example = "anna")]
     pub username: String,
-    /// Absolute, or none.
+    /// Absolute, or null.
+    #[schema(required = true, format = Uri)]
     pub profile_picture_url: Option<String>,
-    /// Exact up to [`COUNT_LIMIT`].
+    /// Exact up to 1,000.
+    #[schema(minimum = 0, maximum = 1000)]
     pub followers_count: u32,
     /// False where there are more.
     pub followers_count_exact: bool,
-    /// Of flyers that are valid now; exact up to [`COUNT_LIMIT`].
+    /// Of flyers that are valid now; exact up to 1,000.
+    #[schema(minimum = 0, maximum = 1000)]
     pub flyers_count: u32,
     /// False where there are more.
     pub flyers_count_exact: bool,
-    /// Whether the viewer follows them; none without a viewer.
+    /// Whether the caller follows them; null for anonymous callers.
+    #[schema(required = true)]
     pub is_following: Option<bool>,
 }
 
@@ -291,24 +313,27 @@ pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDa
 }
 
 /// What is changed of an account: what is missing stays.
-#[derive(Debug, Clone, Default, Deserialize, Validate)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 pub struct AccountChange {
     /// 1 to 150 characters.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::username)))]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
     pub username: Option<Trimmed>,
     /// Absolute, http or https, at most 2,048 bytes; null takes it off.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(inner(custom(rules::http_url))))]
+    #[schema(value_type = Option<String>, format = Uri, pattern = r"^https?://", max_length = 2048, example = "https://images.example.org/anna.jpg")]
     pub profile_picture_url: Option<Option<Trimmed>>,
     /// 8 to 128 characters; not trimmed. Needs the one it replaces.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(8, 128))))]
+    #[schema(value_type = String, required = false, min_length = 8, max_length = 128, pattern = r"^\s*\S[^\u0000]{6,}\S\s*$")]
     pub password: Option<String>,
     /// The password that is replaced.
-    #[serde(deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given")]
     #[garde(skip)]
+    #[schema(value_type = String, required = false)]
     pub current_password: Option<String>,
 }
 

@@ -34,7 +34,7 @@ struct Service {
 
 impl Service {
     fn start(test: &TestDatabase) -> Self {
-        let plan = seed::Plan { users: 600, flyers: 4_000, seed: 1, follows_max: 50 };
+        let plan = seed::Plan { users: 600, flyers: 8_000, seed: 1, follows_max: 50 };
         seed::seed(&test.database, &plan, now(), false, &mut |_| {}).unwrap();
         let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
         let config = ServeConfig {

@@ -48,7 +48,8 @@ pub(super) fn run() -> Result<(), StartError> {
          curl -s 'http://{address}/api/feed/?lat=47.3769&lng=8.5417&page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/favorites/feed/?page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/following/feed/?page_size=2'\n\n\
-         The second and third are signed in as {}. All demo accounts have the password {}.",
+         The second and third are signed in as {}. All demo accounts have the password {}.\n\
+         Docs to try it out with: http://{address}/api/docs/",
         seed::POWER,
         seed::PASSWORD,
     );

@@ -4,15 +4,22 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use feed_core::users::{self, Account, Credentials, Registration};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::extract::Body;
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Problem};
 use crate::state::State;
 
-#[derive(Serialize)]
-struct Session {
+/// A signed-in account.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Session {
+    /// What `Authorization: Bearer` takes.
     token: String,
+    /// Always `Bearer`.
+    #[schema(pattern = "^Bearer$", example = "Bearer")]
     token_type: &'static str,
+    /// Seconds.
+    #[schema(minimum = 1, example = 2_592_000)]
     expires_in: u32,
     user: Account,
 }
@@ -24,6 +31,10 @@ impl Session {
     }
 }
 
+/// Opens an account and signs in.
+///
+/// Without a username one is made of the e-mail's local part.
+#[utoipa::path(post, path = "/api/auth/register/", tag = "accounts", operation_id = "register", request_body = Registration, responses((status = 201, description = "The account and a token.", body = Session), (status = 409, description = "The e-mail or the username is taken.", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn register(
     state: Data<State>,
     Body(registration): Body<Registration>,
@@ -33,6 +44,8 @@ pub(super) async fn register(
     Ok(HttpResponse::Created().json(Session::open(&state, user)?))
 }
 
+/// Signs in.
+#[utoipa::path(post, path = "/api/auth/login/", tag = "accounts", operation_id = "login", request_body = Credentials, responses((status = 200, description = "A token.", body = Session), (status = 401, description = "The password is wrong, or there is no such account.", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn login(
     state: Data<State>,
     Body(credentials): Body<Credentials>,

@@ -2,15 +2,18 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use feed_core::favorites::{self, NewFavorite};
+use feed_core::favorites::{self, ListedFavorite, NewFavorite};
+use feed_core::models::Favorite;
 
-use super::pages;
+use super::pages::{self, PageBody};
 use crate::auth::Caller;
 use crate::extract::{Body, PathId};
-use crate::problem::ApiError;
-use crate::query::Query;
+use crate::problem::{ApiError, Problem};
+use crate::query::{PageParams, Query};
 use crate::state::State;
 
+/// Makes a flyer a favorite of the caller, valid or not.
+#[utoipa::path(post, path = "/api/favorites/", tag = "favorites", operation_id = "favorite", request_body = NewFavorite, responses((status = 201, description = "It is a favorite now.", body = Favorite), (status = 200, description = "It was one already.", body = Favorite), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn favorite(
     state: Data<State>,
     caller: Caller,
@@ -19,6 +22,8 @@ pub(super) async fn favorite(
     put(state, caller, PathId(new.flyer_id)).await
 }
 
+/// The same, named by its path.
+#[utoipa::path(put, path = "/api/favorites/{id}/", tag = "favorites", operation_id = "put_favorite", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 201, description = "It is a favorite now.", body = Favorite), (status = 200, description = "It was one already.", body = Favorite), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn put(
     state: Data<State>,
     Caller(user): Caller,
@@ -29,6 +34,8 @@ pub(super) async fn put(
     Ok(super::created_or_there(is_new, &favorite))
 }
 
+/// Takes a flyer off the caller's favorites, where it is one.
+#[utoipa::path(delete, path = "/api/favorites/{id}/", tag = "favorites", operation_id = "unfavorite", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 204, description = "It is no favorite any more.")), security(("token" = [])))]
 pub(super) async fn unfavorite(
     state: Data<State>,
     Caller(user): Caller,
@@ -38,6 +45,8 @@ pub(super) async fn unfavorite(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// The caller's favorites, most recent first, those of expired flyers too.
+#[utoipa::path(get, path = "/api/favorites/", tag = "favorites", operation_id = "favorites", params(PageParams), responses((status = 200, description = "A page of favorites.", body = PageBody<ListedFavorite>)), security(("token" = [])))]
 pub(super) async fn list(
     state: Data<State>,
     request: HttpRequest,

@@ -3,15 +3,17 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use feed_core::Error;
-use feed_core::feed::{self, Feed, FeedRequest};
+use feed_core::feed::{self, Feed, FeedRequest, FlyerCard};
 
-use super::pages;
+use super::pages::{self, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::PathId;
-use crate::problem::ApiError;
-use crate::query::Query;
+use crate::problem::{ApiError, Problem};
+use crate::query::{FavoritesOrder, Filter, ListParams, PageParams, Query};
 use crate::state::State;
 
+/// All flyers that are valid now.
+#[utoipa::path(get, path = "/api/feed/", tag = "feeds", operation_id = "feed", params(ListParams, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security((), ("token" = [])))]
 pub(super) async fn main(
     state: Data<State>,
     request: HttpRequest,
@@ -21,6 +23,8 @@ pub(super) async fn main(
     answer(&state, &request, Feed::All(viewer), &query).await
 }
 
+/// The flyers that the caller has favorited.
+#[utoipa::path(get, path = "/api/favorites/feed/", tag = "feeds", operation_id = "favorites_feed", params(ListParams, FavoritesOrder, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security(("token" = [])))]
 pub(super) async fn favorites(
     state: Data<State>,
     request: HttpRequest,
@@ -30,6 +34,8 @@ pub(super) async fn favorites(
     answer(&state, &request, Feed::Favorites(caller), &query).await
 }
 
+/// The flyers of the creators whom the caller follows.
+#[utoipa::path(get, path = "/api/following/feed/", tag = "feeds", operation_id = "following_feed", params(ListParams, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security(("token" = [])))]
 pub(super) async fn following(
     state: Data<State>,
     request: HttpRequest,
@@ -39,6 +45,10 @@ pub(super) async fn following(
     answer(&state, &request, Feed::Following(caller), &query).await
 }
 
+/// Any of the three feeds.
+///
+/// All but `filter=all` are for signed-in callers.
+#[utoipa::path(get, path = "/api/flyers/", tag = "feeds", operation_id = "flyers", params(Filter, ListParams, FavoritesOrder, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security((), ("token" = [])))]
 pub(super) async fn filtered(
     state: Data<State>,
     request: HttpRequest,
@@ -54,6 +64,10 @@ pub(super) async fn filtered(
     answer(&state, &request, feed, &query).await
 }
 
+/// The flyers of one creator.
+///
+/// The creator also sees those of their own that are not yet valid or over.
+#[utoipa::path(get, path = "/api/users/{id}/flyers/", tag = "feeds", operation_id = "creators_flyers", params(("id" = i64, Path, minimum = 1, description = "The creator."), ListParams, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
 pub(super) async fn of_creator(
     state: Data<State>,
     request: HttpRequest,

@@ -3,15 +3,18 @@
 use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
+use feed_core::feed::{self, FlyerCard};
 use feed_core::flyers::{self, FlyerChange, NewFlyer};
-use feed_core::{feed, users};
+use feed_core::users;
 
 use super::links;
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Problem};
 use crate::state::State;
 
+/// Publishes a flyer.
+#[utoipa::path(post, path = "/api/flyers/", tag = "flyers", operation_id = "publish", request_body = NewFlyer, responses((status = 201, description = "The flyer, as feeds show it.", body = FlyerCard, headers(("location" = String, description = "Where it is from now on.")))), security(("token" = [])))]
 pub(super) async fn publish(
     state: Data<State>,
     request: HttpRequest,
@@ -29,6 +32,8 @@ pub(super) async fn publish(
     Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(card))
 }
 
+/// One flyer, valid or not.
+#[utoipa::path(get, path = "/api/flyers/{id}/", tag = "flyers", operation_id = "flyer", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 200, description = "The flyer.", body = FlyerCard), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
 pub(super) async fn show(
     state: Data<State>,
     Viewer(viewer): Viewer,
@@ -44,6 +49,8 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().json(card))
 }
 
+/// Changes a flyer of the caller's.
+#[utoipa::path(patch, path = "/api/flyers/{id}/", tag = "flyers", operation_id = "update_flyer", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), request_body = FlyerChange, responses((status = 200, description = "The flyer as it is now.", body = FlyerCard), (status = 403, description = "It is another user's.", body = Problem, content_type = "application/problem+json"), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn update(
     state: Data<State>,
     Caller(caller): Caller,
@@ -60,6 +67,8 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(card))
 }
 
+/// Deletes a flyer of the caller's, its images and everybody's favorites of it.
+#[utoipa::path(delete, path = "/api/flyers/{id}/", tag = "flyers", operation_id = "delete_flyer", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 204, description = "It is gone."), (status = 403, description = "It is another user's.", body = Problem, content_type = "application/problem+json"), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn delete(
     state: Data<State>,
     Caller(caller): Caller,

@@ -2,16 +2,21 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use feed_core::follows::{self, NewFollow};
+use feed_core::follows::{self, FollowStatus, ListedFollow, NewFollow};
+use feed_core::models::Follow;
 use feed_core::{Error, users};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::pages;
+use super::pages::{self, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
-use crate::problem::ApiError;
-use crate::query::Query;
+use crate::problem::{ApiError, Problem};
+use crate::query::{PageParams, Query, StatusParams};
 use crate::state::State;
 
+/// Makes the caller follow a creator.
+#[utoipa::path(post, path = "/api/follows/", tag = "follows", operation_id = "follow", request_body = NewFollow, responses((status = 201, description = "The caller follows them now.", body = Follow), (status = 200, description = "The caller did already.", body = Follow), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn follow(
     state: Data<State>,
     caller: Caller,
@@ -20,6 +25,8 @@ pub(super) async fn follow(
     put(state, caller, PathId(new.followed_id)).await
 }
 
+/// The same, named by its path.
+#[utoipa::path(put, path = "/api/follows/{id}/", tag = "follows", operation_id = "put_follow", params(("id" = i64, Path, minimum = 1, description = "The creator.")), responses((status = 201, description = "The caller follows them now.", body = Follow), (status = 200, description = "The caller did already.", body = Follow), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn put(
     state: Data<State>,
     Caller(follower): Caller,
@@ -30,6 +37,8 @@ pub(super) async fn put(
     Ok(super::created_or_there(is_new, &follow))
 }
 
+/// Ends a follow, where there is one.
+#[utoipa::path(delete, path = "/api/follows/{id}/", tag = "follows", operation_id = "unfollow", params(("id" = i64, Path, minimum = 1, description = "The creator.")), responses((status = 204, description = "The caller does not follow them any more.")), security(("token" = [])))]
 pub(super) async fn unfollow(
     state: Data<State>,
     Caller(follower): Caller,
@@ -39,26 +48,43 @@ pub(super) async fn unfollow(
     Ok(HttpResponse::NoContent().finish())
 }
 
+/// An answer of the shape of its question.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Statuses {
+    /// To one id.
+    One(FollowStatus),
+    /// To several.
+    Several(Vec<FollowStatus>),
+}
+
+/// Whether the caller follows a user, or each of up to 100.
+///
+/// False for anonymous callers. Several answer a list, in the order asked and without those who are not there.
+#[utoipa::path(get, path = "/api/follows/status/", tag = "follows", operation_id = "follow_status", params(StatusParams), responses((status = 200, description = "One status for one id, a list for several.", body = Statuses), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
 pub(super) async fn status(
     state: Data<State>,
     Viewer(viewer): Viewer,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
     let asked = query.ids("user_id")?;
-    let is_list = asked.len() > 1;
+    let is_one = asked.len() == 1;
     let statuses = state
         .read(move |c| {
             users::require(c, viewer)?;
             follows::statuses(c, viewer, &asked)
         })
         .await?;
-    match statuses.first() {
-        _ if is_list => Ok(HttpResponse::Ok().json(statuses)),
-        Some(status) => Ok(HttpResponse::Ok().json(status)),
-        None => Err(Error::NotFound("user").into()),
-    }
+    let answer = if is_one {
+        Statuses::One(*statuses.first().ok_or(Error::NotFound("user"))?)
+    } else {
+        Statuses::Several(statuses)
+    };
+    Ok(HttpResponse::Ok().json(answer))
 }
 
+/// Whom the caller follows, most recent first.
+#[utoipa::path(get, path = "/api/follows/", tag = "follows", operation_id = "follows", params(PageParams), responses((status = 200, description = "A page of follows.", body = PageBody<ListedFollow>)), security(("token" = [])))]
 pub(super) async fn list(
     state: Data<State>,
     request: HttpRequest,

@@ -3,20 +3,33 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use feed_core::migrate;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::problem::ApiError;
+use crate::problem::{ApiError, Problem};
 use crate::state::State;
 
+/// That all is well.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `ready`.
+    #[schema(example = "ok")]
+    status: &'static str,
+}
+
+/// Whether the process is up.
+#[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "healthz", responses((status = 200, description = "It is.", body = Health)))]
 pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok"}))
+    HttpResponse::Ok().json(Health { status: "ok" })
 }
 
 /// Ready when the database answers and has every migration.
+/// Whether the database answers and has every migration.
+#[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz", responses((status = 200, description = "It can work.", body = Health), (status = 503, description = "It cannot.", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
     let is_pending = state.read(migrate::is_pending).await;
     match is_pending {
-        Ok(false) => Ok(HttpResponse::Ok().json(json!({"status": "ready"}))),
+        Ok(false) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),
         Ok(true) => Err(feed_core::Error::Unavailable("the database lacks migrations".into()).into()),
         Err(ApiError::Domain(error)) => Err(feed_core::Error::Unavailable(Box::new(error)).into()),
         Err(error) => Err(error),

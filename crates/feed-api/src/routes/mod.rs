@@ -1,14 +1,15 @@
 //! The routes, a file an area.
 
-mod accounts;
-mod favorites;
-mod feeds;
-mod flyers;
-mod follows;
-mod health;
+pub(crate) mod accounts;
+pub(crate) mod docs;
+pub(crate) mod favorites;
+pub(crate) mod feeds;
+pub(crate) mod flyers;
+pub(crate) mod follows;
+pub(crate) mod health;
 mod links;
-mod pages;
-mod users;
+pub(crate) mod pages;
+pub(crate) mod users;
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, Resource, Route, guard, web};
@@ -16,61 +17,81 @@ use serde::Serialize;
 
 use crate::problem::ApiError;
 
-/// Registers every route.
-///
-/// Paths stand without the slash at their end: it is trimmed before they are matched.
-pub fn configure(app: &mut web::ServiceConfig) {
-    app.service(resource("/healthz", [(Method::GET, web::to(health::live))]))
-        .service(resource("/readyz", [(Method::GET, web::to(health::ready))]))
-        .service(resource("/api/auth/register", [(Method::POST, web::to(accounts::register))]))
-        .service(resource("/api/auth/login", [(Method::POST, web::to(accounts::login))]))
-        .service(resource("/api/feed", [(Method::GET, web::to(feeds::main))]))
-        .service(resource("/api/favorites/feed", [(Method::GET, web::to(feeds::favorites))]))
-        .service(resource("/api/following/feed", [(Method::GET, web::to(feeds::following))]))
-        .service(resource(
+/// A path, and what answers each of its methods; HEAD is answered wherever GET is.
+type Row = (&'static str, Vec<(Method, Route)>);
+
+/// Every route, by its path without the slash at the end: it is trimmed before paths are matched.
+fn table() -> Vec<Row> {
+    vec![
+        ("/healthz", vec![(Method::GET, web::to(health::live))]),
+        ("/readyz", vec![(Method::GET, web::to(health::ready))]),
+        ("/api/openapi.json", vec![(Method::GET, web::to(docs::document))]),
+        ("/api/docs", vec![(Method::GET, web::to(docs::index))]),
+        ("/api/docs/{file}", vec![(Method::GET, web::to(docs::asset))]),
+        ("/api/auth/register", vec![(Method::POST, web::to(accounts::register))]),
+        ("/api/auth/login", vec![(Method::POST, web::to(accounts::login))]),
+        ("/api/feed", vec![(Method::GET, web::to(feeds::main))]),
+        ("/api/favorites/feed", vec![(Method::GET, web::to(feeds::favorites))]),
+        ("/api/following/feed", vec![(Method::GET, web::to(feeds::following))]),
+        (
             "/api/flyers",
-            [(Method::GET, web::to(feeds::filtered)), (Method::POST, web::to(flyers::publish))],
-        ))
-        .service(resource(
+            vec![(Method::GET, web::to(feeds::filtered)), (Method::POST, web::to(flyers::publish))],
+        ),
+        (
             "/api/flyers/{id}",
-            [
+            vec![
                 (Method::GET, web::to(flyers::show)),
                 (Method::PATCH, web::to(flyers::update)),
                 (Method::DELETE, web::to(flyers::delete)),
             ],
-        ))
-        .service(resource(
+        ),
+        (
             "/api/favorites",
-            [(Method::GET, web::to(favorites::list)), (Method::POST, web::to(favorites::favorite))],
-        ))
-        .service(resource(
+            vec![(Method::GET, web::to(favorites::list)), (Method::POST, web::to(favorites::favorite))],
+        ),
+        (
             "/api/favorites/{id}",
-            [(Method::PUT, web::to(favorites::put)), (Method::DELETE, web::to(favorites::unfavorite))],
-        ))
-        .service(resource(
+            vec![(Method::PUT, web::to(favorites::put)), (Method::DELETE, web::to(favorites::unfavorite))],
+        ),
+        (
             "/api/follows",
-            [(Method::GET, web::to(follows::list)), (Method::POST, web::to(follows::follow))],
-        ))
-        .service(resource("/api/follows/status", [(Method::GET, web::to(follows::status))]))
-        .service(resource(
+            vec![(Method::GET, web::to(follows::list)), (Method::POST, web::to(follows::follow))],
+        ),
+        ("/api/follows/status", vec![(Method::GET, web::to(follows::status))]),
+        (
             "/api/follows/{id}",
-            [(Method::PUT, web::to(follows::put)), (Method::DELETE, web::to(follows::unfollow))],
-        ))
-        .service(resource(
+            vec![(Method::PUT, web::to(follows::put)), (Method::DELETE, web::to(follows::unfollow))],
+        ),
+        (
             "/api/users/me",
-            [
+            vec![
                 (Method::GET, web::to(users::me)),
                 (Method::PATCH, web::to(users::update)),
                 (Method::DELETE, web::to(users::delete)),
             ],
-        ))
-        .service(resource("/api/users/{id}", [(Method::GET, web::to(users::show))]))
-        .service(resource("/api/users/{id}/flyers", [(Method::GET, web::to(feeds::of_creator))]))
-        .default_service(web::to(async || Err::<&str, _>(ApiError::NoRoute)));
+        ),
+        ("/api/users/{id}", vec![(Method::GET, web::to(users::show))]),
+        ("/api/users/{id}/flyers", vec![(Method::GET, web::to(feeds::of_creator))]),
+    ]
 }
 
-/// A path with its methods, HEAD wherever there is GET; all others are 405 with `Allow`.
-fn resource<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+/// Registers every route.
+pub fn configure(app: &mut web::ServiceConfig) {
+    for (path, routes) in table() {
+        app.service(resource(path, routes));
+    }
+    app.default_service(web::to(async || Err::<&str, _>(ApiError::NoRoute)));
+}
+
+/// Every path with its methods, HEAD left out.
+#[must_use]
+pub fn paths() -> Vec<(&'static str, Vec<Method>)> {
+    let methods = |routes: Vec<(Method, Route)>| routes.into_iter().map(|(method, _)| method).collect();
+    table().into_iter().map(|(path, routes)| (path, methods(routes))).collect()
+}
+
+/// A path with its methods; all others are 405 with `Allow`.
+fn resource(path: &str, routes: Vec<(Method, Route)>) -> Resource {
     let allowed: Vec<_> =
         routes.iter().flat_map(|(method, _)| answered(method)).map(|method| method.to_string()).collect();
     let allowed = allowed.join(", ");

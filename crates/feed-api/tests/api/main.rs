@@ -3,6 +3,7 @@
 
 mod accounts;
 mod app;
+mod docs;
 mod feeds;
 mod flyers;
 mod protocol;

@@ -11,6 +11,7 @@ use chrono::NaiveDateTime;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Text, Timestamp};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::db::{Db, Engine};
 use crate::error::Result;
@@ -120,27 +121,35 @@ pub struct FeedRequest {
 }
 
 /// A flyer as a feed shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct FlyerCard {
     /// The flyer's id.
+    #[schema(minimum = 1, example = 2000)]
     pub id: i64,
     /// The flyer's title.
+    #[schema(example = "Fresh bread")]
     pub title: String,
     /// The flyer's text.
+    #[schema(example = "Every day from six.")]
     pub description: String,
     /// Who published it.
     pub creator: Creator,
     /// 1 to 5, in order.
+    #[schema(min_items = 1, max_items = 5)]
     pub images: Vec<Image>,
     /// What it is about.
     pub categories: Categories,
     /// Where it is, in words.
+    #[schema(example = "Bahnhofstrasse 1, Zürich")]
     pub location_address: String,
     /// WGS 84 degrees.
+    #[schema(minimum = -90, maximum = 90, example = 47.3769)]
     pub latitude: f64,
     /// WGS 84 degrees.
+    #[schema(minimum = -180, maximum = 180, example = 8.5417)]
     pub longitude: f64,
-    /// Kilometres from the viewer, rounded to two decimals; none without a location.
+    /// Kilometres from the viewer, rounded to two decimals; null without a location.
+    #[schema(required = true, minimum = 0, example = 1.27)]
     pub distance_km: Option<f64>,
     /// UTC.
     #[serde(serialize_with = "crate::clock::serialize_utc")]
@@ -150,7 +159,8 @@ pub struct FlyerCard {
     pub valid_until: NaiveDateTime,
     /// Whether it is valid at the moment of the request.
     pub is_valid: bool,
-    /// Whether the viewer favorited it; none without a viewer.
+    /// Whether the caller favorited it; null for anonymous callers.
+    #[schema(required = true)]
     pub is_favorited: Option<bool>,
     /// UTC, whole seconds.
     #[serde(serialize_with = "crate::clock::serialize_utc")]
@@ -158,24 +168,30 @@ pub struct FlyerCard {
 }
 
 /// A flyer's creator as a card shows them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Creator {
     /// The user's id.
+    #[schema(minimum = 1, example = 7)]
     pub id: i64,
     /// The user's name.
+    #[schema(example = "anna")]
     pub username: String,
-    /// Absolute, or none.
+    /// Absolute, or null.
+    #[schema(required = true, format = Uri)]
     pub profile_picture_url: Option<String>,
-    /// Whether the viewer follows them; none without a viewer.
+    /// Whether the caller follows them; null for anonymous callers.
+    #[schema(required = true)]
     pub is_following: Option<bool>,
 }
 
 /// An image as a card shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Image {
     /// Absolute.
+    #[schema(format = Uri, example = "https://images.example.org/bread.jpg")]
     pub url: String,
     /// 1 to 5.
+    #[schema(minimum = 1, maximum = 5)]
     pub order: i16,
 }
 

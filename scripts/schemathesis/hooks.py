@@ -1,0 +1,66 @@
+"""What schemathesis needs to know of this API: how to sign in, and which rules its document cannot say."""
+
+import itertools
+import json
+import os
+import urllib.request
+
+import schemathesis
+
+NUMBERS = itertools.count(1)
+SHARED = {}
+
+# Rules across fields, across requests, or about what is not declared at all. A test of the API holds each of them.
+UNSAID = {
+    "must be given together with lat",
+    "must be given together with lng",
+    "must be given together with lat and lng",
+    "must not be given together with page",
+    "is not of this list: take it from a `next` or `previous` link",
+    "reaches the first 10000 rows; follow `next`, which has no limit",
+    "must be newest",
+    "must lie after valid_from",
+    "must lie before valid_until",
+    "must lie at most a year ahead",
+    "must be given together with password",
+    "is not the password of this account",
+    "Cannot follow yourself",
+    "must not hold U+0000",
+    "the body must not hold U+0000",
+}
+
+
+def register(base):
+    """A token of a new account."""
+    body = {"email": f"run-{os.getpid()}-{next(NUMBERS)}@example.org", "password": "correct horse"}
+    request = urllib.request.Request(
+        f"{base}/api/auth/register/", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["token"]
+
+
+@schemathesis.auth(refresh_interval=None)
+class Accounts:
+    """One account for all requests, and a fresh one for each that deletes its own."""
+
+    def get(self, case, context):
+        base = os.environ["FEED_CONTRACT_URL"]
+        if case.method == "DELETE" and case.path == "/api/users/me/":
+            return register(base)
+        if base not in SHARED:
+            SHARED[base] = register(base)
+        return SHARED[base]
+
+    def set(self, case, data, context):
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+@schemathesis.check
+def refused_for_what_cannot_be_said(ctx, response, case):
+    """Where valid input is a 400 all the same, it is for a rule of the list above."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
+        return
+    problem = response.json()
+    broken = [error["message"] for error in problem.get("errors", [])] or [problem["detail"]]
+    assert any(message in UNSAID for message in broken), f"the document does not say this rule: {broken}"

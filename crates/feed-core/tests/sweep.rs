@@ -112,7 +112,7 @@ fn what_is_long_over_is_marked_and_favorites_know() {
         assert_eq!(sweep(database).unwrap(), Swept { marked: 0, cleared: 2 });
         database
             .read(|c| {
-                assert_eq!(marked(c), []);
+                assert_eq!(marked(c), Vec::<i64>::new());
                 assert!(copies(c).iter().all(|(copy, flyer)| copy == flyer));
                 Ok(())
             })

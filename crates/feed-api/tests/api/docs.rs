@@ -82,8 +82,9 @@ fn the_docs_and_all_they_need_come_from_the_binary() {
             assert!(page.header("content-type").starts_with("text/html"));
             let base = format!("<base href=\"http://{}/api/docs/\">", app.address);
             assert!(page.text.contains(&base), "{}", page.text);
-            let names = page.text.split(['"']).filter(|name| name.ends_with(".js") || name.ends_with(".css"));
-            let names: Vec<_> = names.map(|name| name.trim_start_matches("./")).collect();
+            let quoted = page.text.split('"').map(|name| name.trim_start_matches("./"));
+            let is_named = |name: &&str| matches!(name.rsplit_once('.'), Some((_, "js" | "css" | "png")));
+            let names: Vec<_> = quoted.filter(is_named).collect();
             assert!(names.len() >= 4, "{names:?}");
             for name in names {
                 assert!(!name.contains("//"), "{name} comes from elsewhere");

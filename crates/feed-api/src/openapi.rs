@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
@@ -137,6 +138,21 @@ fn consequences(operation: &mut Operation) {
     if is_paged {
         paged(operation);
     }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if let Some(content) = response.content.get_mut(PROBLEM_JSON) {
+            if let RefOr::T(content) = content {
+                content.example = example(status, &response.description);
+            }
+        }
+    }
+}
+
+/// A problem of this status.
+fn example(status: &str, detail: &str) -> Option<Value> {
+    let (kind, status, title, _) = KINDS.iter().find(|(_, code, ..)| code.to_string() == status)?;
+    let kind = format!("{TYPE_PREFIX}{kind}");
+    Some(json!({"type": kind, "title": title, "status": status, "detail": detail, "error": detail}))
 }
 
 fn problem(meaning: &str) -> Response {

@@ -38,12 +38,12 @@ pub struct NewFlyer {
     /// At most a year ahead.
     #[serde(deserialize_with = "rules::utc")]
     #[garde(skip)]
-    #[schema(value_type = DateTime<Utc>, example = "2026-06-01T06:00:00Z")]
+    #[schema(value_type = DateTime<Utc>, example = "2026-01-01T06:00:00Z")]
     pub valid_from: NaiveDateTime,
     /// After `valid_from`.
     #[serde(deserialize_with = "rules::utc")]
     #[garde(custom(rules::after(self.valid_from)))]
-    #[schema(value_type = DateTime<Utc>, example = "2026-06-30T18:00:00Z")]
+    #[schema(value_type = DateTime<Utc>, example = "2035-12-31T18:00:00Z")]
     pub valid_until: NaiveDateTime,
     /// 1 to 3.
     #[garde(custom(rules::entries(1, 3)))]
@@ -95,12 +95,12 @@ pub struct FlyerChange {
     /// At most a year ahead.
     #[serde(default, deserialize_with = "rules::given_utc")]
     #[garde(skip)]
-    #[schema(value_type = DateTime<Utc>, required = false, example = "2026-06-01T06:00:00Z")]
+    #[schema(value_type = DateTime<Utc>, required = false, example = "2026-01-01T06:00:00Z")]
     pub valid_from: Option<NaiveDateTime>,
     /// After `valid_from`, be it given too or as it was.
     #[serde(default, deserialize_with = "rules::given_utc")]
     #[garde(skip)]
-    #[schema(value_type = DateTime<Utc>, required = false, example = "2026-06-30T18:00:00Z")]
+    #[schema(value_type = DateTime<Utc>, required = false, example = "2035-12-31T18:00:00Z")]
     pub valid_until: Option<NaiveDateTime>,
     /// 1 to 3.
     #[serde(default, deserialize_with = "rules::given")]

@@ -83,7 +83,7 @@ fn the_docs_and_all_they_need_come_from_the_binary() {
             let base = format!("<base href=\"http://{}/api/docs/\">", app.address);
             assert!(page.text.contains(&base), "{}", page.text);
             let quoted = page.text.split('"').map(|name| name.trim_start_matches("./"));
-            let is_named = |name: &&str| matches!(name.rsplit_once('.'), Some((_, "js" | "css" | "png")));
+            let is_named = |name: &&str| matches!(name.rsplit_once('.'), Some((_, "js" | "css")));
             let names: Vec<_> = quoted.filter(is_named).collect();
             assert!(names.len() >= 4, "{names:?}");
             for name in names {

@@ -89,7 +89,13 @@ pub(crate) async fn problems(
     if is_problem || !(status.is_client_error() || status.is_server_error()) {
         return Ok(response.map_into_boxed_body());
     }
-    Ok(response.into_response(ApiError::Refused(status).error_response()))
+    let said = response.headers().clone();
+    let mut problem = response.into_response(ApiError::Refused(status).error_response());
+    // Of the answer that is replaced, only the body goes and what describes it.
+    for (name, value) in said.into_iter().filter(|(name, _)| !name.as_str().starts_with("content-")) {
+        problem.headers_mut().append(name, value);
+    }
+    Ok(problem.map_into_boxed_body())
 }
 
 /// Lets pages of these origins call the API and read its answers; none is asked where there are none.

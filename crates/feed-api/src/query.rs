@@ -45,7 +45,7 @@ impl Query {
         }
     }
 
-    /// A parameter that is a positive 64-bit integer, or up to [`MAX_IDS`] of them with commas between.
+    /// A parameter that is a positive 64-bit integer, or up to 100 of them with commas between.
     ///
     /// # Errors
     /// 400 when it is missing or anything else.

@@ -31,10 +31,8 @@ pub struct Validator {
     content: i64,
     /// When a validity last began.
     begun: Option<NaiveDateTime>,
-    /// When a validity of a flyer that is not marked as expired last ended.
+    /// When one last ended, of a flyer that is not marked as expired: the mark itself moves `content`.
     ended: Option<NaiveDateTime>,
-    /// And of one that is.
-    ended_and_marked: Option<NaiveDateTime>,
 }
 
 /// Makes tags of validators: equal ones stand for equal answers to the same question.
@@ -60,9 +58,7 @@ impl TagKey {
     /// The tag of what is `asked`, in the state of a validator: 22 letters, digits, `-` and `_`.
     #[must_use]
     pub fn tag(&self, asked: &str, validator: &Validator) -> String {
-        let Validator { relations, content, begun, .. } = validator;
-        // Whether a sweep has come by since must not tell.
-        let ended = validator.ended.max(validator.ended_and_marked);
+        let Validator { relations, content, begun, ended } = validator;
         let state = format!("{relations:?} {content} {begun:?} {ended:?} ");
         let mac = self.0.clone().chain_update(state).chain_update(asked).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode(&mac[..16])
@@ -70,9 +66,9 @@ impl TagKey {
 }
 
 /// The columns of [`query`].
-pub type Columns = (Nullable<BigInt>, BigInt, Nullable<Timestamp>, Nullable<Timestamp>, Nullable<Timestamp>);
+pub type Columns = (Nullable<BigInt>, BigInt, Nullable<Timestamp>, Nullable<Timestamp>);
 
-/// One row: a probe of the viewer's row, the few rows of `content_versions`, and the end of a range of three indexes.
+/// One row: a probe of the viewer's row, the few rows of `content_versions`, and the end of a range of two indexes.
 #[must_use]
 pub fn query(engine: Engine, viewer: Option<i64>, now: NaiveDateTime) -> Statement<Columns> {
     let by = |index: &str| match engine {
@@ -84,11 +80,9 @@ pub fn query(engine: Engine, viewer: Option<i64>, now: NaiveDateTime) -> Stateme
             "SELECT (SELECT relations_version FROM users WHERE id = :viewer), \
              (SELECT CAST(sum(version) AS bigint) FROM content_versions), \
              (SELECT max(valid_from) FROM {} WHERE valid_from <= :now), \
-             (SELECT max(valid_until) FROM {} WHERE expired IS NOT TRUE AND valid_until <= :now), \
-             (SELECT max(valid_until) FROM {} WHERE expired AND valid_until <= :now)",
+             (SELECT max(valid_until) FROM {} WHERE expired IS NOT TRUE AND valid_until <= :now)",
             by("flyers_valid_from"),
             by("flyers_to_mark"),
-            by("flyers_to_clear"),
         ),
         &[("viewer", Value::Int(viewer.unwrap_or_default())), ("now", Value::Time(now))],
     )

@@ -229,7 +229,7 @@ fn to_have_a_page_already_costs_the_same_whatever_the_size() {
             work
         });
         guard::ratio(&small, &large, 1.2).unwrap_or_else(|red| panic!("{engine:?}: {red}"));
-        // The viewer's row, the ends of three ranges, and the few rows of the versions: 1 or 16.
+        // The viewer's row, the ends of two ranges, and the few rows of the versions: 1 or 16.
         let most = if engine == Engine::Sqlite { 120 } else { 20 };
         assert!(guard::visited(&large) <= most, "{large}");
         let scans: Vec<_> = large.plans().flat_map(|plan| &plan.scans).map(|scan| &scan.table).collect();

@@ -12,18 +12,17 @@ CREATE TABLE content_versions (
 );
 INSERT INTO content_versions (shard, version) SELECT shard, 0 FROM generate_series(0, 15) AS shard;
 
--- By the database, so that nobody who writes can forget it. Not the sweeper's mark, which changes no feed; images change
--- only together with their flyer.
+-- By the database, so that nobody who writes can forget it. Images change only together with their flyer.
 CREATE FUNCTION move_content_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE content_versions SET version = version + 1 WHERE shard = pg_backend_pid() % 16;
     RETURN NULL;
 END $$;
-CREATE TRIGGER flyers_move_version AFTER INSERT OR DELETE OR UPDATE OF
-    title, description, location_address, latitude, longitude, categories, valid_from, valid_until ON flyers
+CREATE TRIGGER flyers_move_version AFTER INSERT OR DELETE OR UPDATE ON flyers
     FOR EACH STATEMENT EXECUTE FUNCTION move_content_version();
 CREATE TRIGGER users_move_version AFTER DELETE OR UPDATE OF username, profile_picture_url ON users
     FOR EACH STATEMENT EXECUTE FUNCTION move_content_version();
 
--- The latest beginning of a validity, for the same purpose. The latest end is found in the sweeper's indexes.
+-- The latest beginning of a validity, for the same purpose. The latest end is found in the sweeper's index: a mark, which
+-- takes a flyer out of it, moves the version.
 CREATE INDEX flyers_valid_from ON flyers (valid_from);

@@ -12,14 +12,12 @@ CREATE TABLE content_versions (
 );
 INSERT INTO content_versions (shard, version) VALUES (0, 0);
 
--- By the database, so that nobody who writes can forget it. Not the sweeper's mark, which changes no feed; images change
--- only together with their flyer.
+-- By the database, so that nobody who writes can forget it. Images change only together with their flyer.
 CREATE TRIGGER flyers_move_version_on_insert AFTER INSERT ON flyers
 BEGIN
     UPDATE content_versions SET version = version + 1 WHERE shard = 0;
 END;
-CREATE TRIGGER flyers_move_version_on_update AFTER UPDATE OF
-    title, description, location_address, latitude, longitude, categories, valid_from, valid_until ON flyers
+CREATE TRIGGER flyers_move_version_on_update AFTER UPDATE ON flyers
 BEGIN
     UPDATE content_versions SET version = version + 1 WHERE shard = 0;
 END;
@@ -36,5 +34,6 @@ BEGIN
     UPDATE content_versions SET version = version + 1 WHERE shard = 0;
 END;
 
--- The latest beginning of a validity, for the same purpose. The latest end is found in the sweeper's indexes.
+-- The latest beginning of a validity, for the same purpose. The latest end is found in the sweeper's index: a mark, which
+-- takes a flyer out of it, moves the version.
 CREATE INDEX flyers_valid_from ON flyers (valid_from);

@@ -135,3 +135,13 @@ fn readers_of_an_embedded_file_cannot_write() {
     assert!(test.database.read(|c| add_user(c, "anna1")).is_err());
     assert!(test.database.read(names).unwrap().is_empty());
 }
+
+/// Or a bound LIMIT has a statement planned anew at every run of it, which no count of its work shows.
+#[test]
+fn the_embedded_library_plans_a_statement_once() {
+    let test = TestDatabase::new(Engine::Sqlite);
+    let option = "sqlite_compileoption_used('ENABLE_QPSG')";
+    let is_stable = diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(option));
+    let is_stable: bool = test.database.with_writer(|c| Ok(is_stable.get_result(c)?)).unwrap();
+    assert!(is_stable, "built without the flags of .cargo/config.toml");
+}

@@ -28,6 +28,8 @@ pub(super) struct Way {
     pub(super) order: &'static str,
     /// Order of `distance`, which is sorted the other way.
     pub(super) distance_order: &'static str,
+    /// The function that finds the last of several times.
+    pub(super) last: &'static str,
     /// What a key is to the position it lies behind.
     pub(super) behind: &'static str,
     /// What a key is to a position that it lies before; a distance, which is sorted the other way, to one
@@ -45,6 +47,7 @@ impl Way {
             Direction::Forward => Self {
                 order: "DESC",
                 distance_order: "ASC",
+                last: "min",
                 behind: "<",
                 before: ">",
                 beyond: 0,
@@ -53,6 +56,7 @@ impl Way {
             Direction::Backward => Self {
                 order: "ASC",
                 distance_order: "DESC",
+                last: "max",
                 behind: ">",
                 before: "<",
                 beyond: i64::MAX,

@@ -14,7 +14,8 @@ use crate::sql::has_alias;
 /// Explains `statement` as `connection` would run it now, without running it.
 ///
 /// SQLite looks at the values of the binds where it plans (at samples of a column, at the pattern of a LIKE,
-/// at the condition of a partial index), so they are bound again, from their debug text.
+/// at the condition of a partial index) unless it was built with `SQLITE_ENABLE_QPSG`, so they are bound again, from
+/// their debug text.
 ///
 /// Cost: it prepares the statement once. The logs do not see it.
 ///

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use feed_perf::log;
 use feed_perf::plan::{self, Plan};
 use feed_perf::{Error, Statement};
@@ -224,10 +224,12 @@ fn a_write_that_is_explained_is_undone() {
     assert_eq!(count, Ok(2));
 }
 
+/// Where it was built to look at them: the same values decide the plan that is told and the one that runs.
 #[test]
 fn sqlite_plans_with_the_values_of_the_binds() {
     let mut connection = sqlite();
     let c = &mut connection;
+    let is_blind = diesel::select(sql::<Bool>("sqlite_compileoption_used('ENABLE_QPSG')")).get_result(c);
     c.batch_execute(
         "CREATE TABLE t (kind TEXT, x INTEGER); CREATE INDEX rare_x ON t (x) WHERE kind = 'rare';",
     )
@@ -241,7 +243,7 @@ fn sqlite_plans_with_the_values_of_the_binds() {
         });
         plan::sqlite(c, &statement).unwrap()
     };
-    assert!(plan_of("rare").uses_index("rare_x"));
+    assert_eq!(Ok(!plan_of("rare").uses_index("rare_x")), is_blind);
     assert_eq!(plan_of("common").scans.len(), 1);
 }
 

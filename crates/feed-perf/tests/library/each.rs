@@ -177,7 +177,7 @@ fn parameters_have_the_types_that_diesel_declared() {
     let c = server.postgres();
     // Inferred, both would be text.
     let statement = sent(|| {
-        diesel::select((7_i64.into_sql::<BigInt>(), true.into_sql::<diesel::sql_types::Bool>())).execute(c)
+        diesel::select((7_i64.into_sql::<BigInt>(), true.into_sql::<Bool>())).execute(c)
     });
     assert_eq!(returned(&plan::postgres(c, &statement).unwrap().custom), 1);
     let unkept = Statement { sql: format!("{} -- another text", statement.sql), ..statement };

@@ -3,7 +3,16 @@
 
 mod accounts;
 mod app;
+mod concurrency;
+mod cors;
+mod cursors;
 mod feeds;
+mod filters;
 mod flyers;
+mod lists;
+mod patches;
 mod protocol;
 mod relations;
+mod users;
+mod validators;
+mod wire;

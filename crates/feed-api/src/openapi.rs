@@ -140,10 +140,8 @@ fn consequences(operation: &mut Operation) {
     }
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        if let Some(content) = response.content.get_mut(PROBLEM_JSON) {
-            if let RefOr::T(content) = content {
-                content.example = example(status, &response.description);
-            }
+        if let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM_JSON) {
+            content.example = example(status, &response.description);
         }
     }
 }

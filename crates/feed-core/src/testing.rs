@@ -3,10 +3,11 @@
 //! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names; `scripts/pg run` starts one.
 
 use diesel::connection::SimpleConnection;
-use diesel::{Connection, PgConnection};
+use diesel::{Connection, PgConnection, RunQueryDsl};
 
 use crate::db::{Database, DatabaseUrl, Engine};
 use crate::migrate;
+use crate::sql::{Statement, Value};
 
 /// A migrated, empty database that goes when the value does.
 #[derive(Debug)]
@@ -66,6 +67,16 @@ impl TestDatabase {
         let parsed: DatabaseUrl = url.parse().expect("a database URL");
         let database = Database::open(&parsed, 8).expect("the database opens");
         Self { database, url, home }
+    }
+
+    /// Writes what no call of the service does, such as a thousand rows at once; tells how many rows it wrote.
+    ///
+    /// # Panics
+    /// When the engine refuses it.
+    #[must_use = "a statement that wrote no row tests nothing"]
+    pub fn execute(&self, text: &str, binds: &[(&str, Value)]) -> usize {
+        let statement = Statement::<()>::new(text.to_owned(), binds);
+        self.database.write(|connection| Ok(statement.execute(connection)?)).expect("the rows are written")
     }
 }
 

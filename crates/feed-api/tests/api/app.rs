@@ -34,6 +34,7 @@ pub struct User {
 pub struct Reply {
     pub status: u16,
     pub headers: ureq::http::HeaderMap,
+    pub bytes: Vec<u8>,
     pub text: String,
 }
 
@@ -135,7 +136,9 @@ impl App {
         let request = agent.configure_request(request).allow_non_standard_methods(true).build();
         let response = agent.run(request).unwrap();
         let (parts, mut body) = response.into_parts();
-        Reply { status: parts.status.as_u16(), headers: parts.headers, text: body.read_to_string().unwrap() }
+        let bytes = body.read_to_vec().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Reply { status: parts.status.as_u16(), headers: parts.headers, bytes, text }
     }
 
     pub fn get(&self, path: &str, user: Option<&User>) -> Reply {
@@ -144,6 +147,26 @@ impl App {
 
     pub fn post(&self, path: &str, user: Option<&User>, body: Value) -> Reply {
         self.send("POST", path, user, Some(body))
+    }
+
+    pub fn put(&self, path: &str, user: &User) -> Reply {
+        self.send("PUT", path, Some(user), None)
+    }
+
+    pub fn patch(&self, path: &str, user: &User, body: Value) -> Reply {
+        self.send("PATCH", path, Some(user), Some(body))
+    }
+
+    pub fn delete(&self, path: &str, user: &User) -> Reply {
+        self.send("DELETE", path, Some(user), None)
+    }
+
+    /// Asks for a page that the caller has a copy of.
+    pub fn get_known(&self, path: &str, user: Option<&User>, tags: &str) -> Reply {
+        let authorization = user.map(|u| format!("Bearer {}", u.token));
+        let mut headers = vec![("if-none-match", tags)];
+        headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
+        self.send_raw("GET", path, &headers, "")
     }
 
     /// Registers an account of this name.
@@ -159,7 +182,14 @@ impl App {
 
     /// Publishes a flyer that is valid for a week, and returns its id.
     pub fn publish(&self, user: &User, title: &str) -> i64 {
-        self.post("/api/flyers/", Some(user), self.flyer(title)).expect(201).json()["id"].as_i64().unwrap()
+        self.publish_with(user, title, &json!({}))
+    }
+
+    /// Publishes a flyer that has these members in place of its own, and returns its id.
+    pub fn publish_with(&self, user: &User, title: &str, members: &Value) -> i64 {
+        let mut flyer = self.flyer(title);
+        flyer.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        self.post("/api/flyers/", Some(user), flyer).expect(201).json()["id"].as_i64().unwrap()
     }
 
     /// A flyer that is valid for a week.
@@ -191,10 +221,49 @@ impl App {
         self.send("PUT", &format!("/api/follows/{}/", followed.id), Some(user), None).expect(201);
     }
 
+    /// The rows of a list from this page to its end, by `next`; the way back by `previous` shows the same ones.
+    #[track_caller]
+    pub fn walk(&self, path: &str, user: Option<&User>) -> Vec<Value> {
+        let rows = |page: &Value| page["results"].as_array().unwrap().clone();
+        let mut page = self.get(path, user).expect(200).json();
+        let (count, mut forth) = (page["count"].clone(), rows(&page));
+        while let Some(next) = page["next"].as_str() {
+            page = self.get(next, user).expect(200).json();
+            assert!(!rows(&page).is_empty(), "a link leads to something");
+            assert_eq!(page["count"], count, "a walk carries its count");
+            forth.extend(rows(&page));
+        }
+        let mut back = rows(&page);
+        while let Some(previous) = page["previous"].as_str() {
+            page = self.get(previous, user).expect(200).json();
+            back.splice(0..0, rows(&page));
+        }
+        assert_eq!(back, forth, "{path}");
+        forth
+    }
+
     /// The ids on a feed's page.
     pub fn ids(&self, path: &str, user: Option<&User>) -> Vec<i64> {
         ids(&self.get(path, user).expect(200).json())
     }
+}
+
+/// Every feed of signed-in callers, and the list of a creator's flyers; each takes more parameters.
+pub fn feeds(creator: &User) -> [String; 7] {
+    [
+        "/api/feed/?".to_owned(),
+        "/api/favorites/feed/?".to_owned(),
+        "/api/favorites/feed/?order=favorited&".to_owned(),
+        "/api/following/feed/?".to_owned(),
+        "/api/flyers/?filter=favorites&".to_owned(),
+        "/api/flyers/?filter=following&".to_owned(),
+        format!("/api/users/{}/flyers/?", creator.id),
+    ]
+}
+
+/// The cursor in a link.
+pub fn cursor(link: &Value) -> String {
+    link.as_str().unwrap().split_once("cursor=").unwrap().1.to_owned()
 }
 
 /// The ids in a page's body.

@@ -8,7 +8,7 @@ use crate::app::{App, User, ids, on_both};
 const FEEDS: [&str; 3] = ["/api/feed/", "/api/favorites/feed/", "/api/following/feed/"];
 
 /// A user with `flyers` favorites of a creator whom they follow, a second apart.
-fn reader(app: &App, flyers: usize) -> (User, User, Vec<i64>) {
+pub fn reader(app: &App, flyers: usize) -> (User, User, Vec<i64>) {
     let (creator, user) = (app.user("creator"), app.user("reader"));
     app.follow(&user, &creator);
     let mut published = Vec::new();

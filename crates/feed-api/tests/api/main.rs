@@ -3,8 +3,17 @@
 
 mod accounts;
 mod app;
+mod concurrency;
+mod cors;
+mod cursors;
 mod docs;
 mod feeds;
+mod filters;
 mod flyers;
+mod lists;
+mod patches;
 mod protocol;
 mod relations;
+mod users;
+mod validators;
+mod wire;

@@ -176,9 +176,7 @@ fn parameters_have_the_types_that_diesel_declared() {
     let mut server = OnServer::new();
     let c = server.postgres();
     // Inferred, both would be text.
-    let statement = sent(|| {
-        diesel::select((7_i64.into_sql::<BigInt>(), true.into_sql::<Bool>())).execute(c)
-    });
+    let statement = sent(|| diesel::select((7_i64.into_sql::<BigInt>(), true.into_sql::<Bool>())).execute(c));
     assert_eq!(returned(&plan::postgres(c, &statement).unwrap().custom), 1);
     let unkept = Statement { sql: format!("{} -- another text", statement.sql), ..statement };
     let error = plan::postgres(c, &unkept).unwrap_err().to_string();

@@ -24,7 +24,7 @@ const MAX_RADIUS_KM: f64 = 500.0;
 /// Characters of `search` at most.
 const MAX_SEARCH: usize = 100;
 
-/// The query's parameters, decoded, in order.
+/// The query's parameters, decoded, in order; none holds U+0000.
 #[derive(Debug, Clone)]
 pub struct Query(Vec<(String, String)>);
 
@@ -32,17 +32,14 @@ impl Query {
     /// The value of a parameter.
     ///
     /// # Errors
-    /// 400 when it is given twice, or holds U+0000.
+    /// 400 when it is given twice.
     pub fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
         let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
         let value = values.next();
         if values.next().is_some() {
             return Err(Error::invalid(name, "is given twice"));
         }
-        match value {
-            Some(value) if value.contains('\0') => Err(Error::invalid(name, "must not hold U+0000")),
-            value => Ok(value),
-        }
+        Ok(value)
     }
 
     /// A parameter that is a positive 64-bit integer, or up to 100 of them with commas between.
@@ -188,8 +185,14 @@ impl FromRequest for Query {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned();
-        ready(Ok(Self(pairs.collect())))
+        let pairs: Vec<(String, String)> =
+            url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
+        // In parameters that nobody asks for too.
+        let with_nul = pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'));
+        ready(match with_nul {
+            Some((name, _)) => Err(Error::invalid(name.replace('\0', ""), "must not hold U+0000").into()),
+            None => Ok(Self(pairs)),
+        })
     }
 }
 

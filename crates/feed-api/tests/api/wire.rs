@@ -183,6 +183,7 @@ fn parameters_are_given_once_and_without_nul() {
         }
         app.get("/api/flyers/?filter=all&filter=all", None).expect_invalid("filter");
         app.get("/api/flyers/?filter=all%00", None).expect_invalid("filter");
+        app.get("/api/feed/?nobody_asks=%00", None).expect_invalid("nobody_asks");
         app.get("/api/flyers/1%00/", None).expect_invalid("id");
         app.post("/api/auth/login/", None, json!({"email": "a\0@b.ch", "password": "x"})).expect_problem(400);
     });

@@ -63,9 +63,14 @@ impl State {
         &self,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let permit = self.hashing.acquire().await;
-        let _permit = permit.map_err(|e| feed_core::Error::Internal(Box::new(e)))?;
-        self.block(work).await
+        let permit = self.hashing.clone().acquire_owned().await;
+        let permit = permit.map_err(|e| feed_core::Error::Internal(Box::new(e)))?;
+        self.block(move |database| {
+            // With the work: who hangs up ends the waiting for it, and not the work itself.
+            let _permit = permit;
+            work(database)
+        })
+        .await
     }
 
     /// Runs `work` on a thread that may block.

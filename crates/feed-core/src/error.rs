@@ -72,8 +72,10 @@ fn summary(errors: &[FieldError]) -> String {
 
 impl From<Diesel> for Error {
     fn from(error: Diesel) -> Self {
-        // SQLite tells of a lock that did not come free only by its text.
-        let busy = matches!(&error, Diesel::DatabaseError(_, info) if info.message() == "database is locked");
+        // SQLite tells of a lock that did not come free only by its text, and so does Diesel of a deadlock that
+        // PostgreSQL has ended.
+        let busy = matches!(&error, Diesel::DatabaseError(_, info)
+            if ["database is locked", "deadlock detected"].contains(&info.message()));
         match error {
             Diesel::DatabaseError(
                 DatabaseErrorKind::ClosedConnection

@@ -4,18 +4,21 @@
 -- Moved by every change of the user's favorites and follows.
 ALTER TABLE users ADD COLUMN relations_version BIGINT NOT NULL DEFAULT 0;
 
--- Moved by every change of what feeds show to everybody; their sum counts. 16 rows and each connection its own, so that
+-- Moved by every change of what feeds show to everybody; their sum counts. By steps of chance, from a start of chance: a
+-- history that was lost, by a restored backup or a failover, is not counted again for another one. 16 rows and each connection its own, so that
 -- those who publish at once do not wait for each other. Rows and no sequence: a sequence moves before the commit.
 CREATE TABLE content_versions (
     shard INTEGER NOT NULL PRIMARY KEY,
     version BIGINT NOT NULL
 );
-INSERT INTO content_versions (shard, version) SELECT shard, 0 FROM generate_series(0, 15) AS shard;
+INSERT INTO content_versions (shard, version) SELECT shard, CAST(random() * 1099511627776 AS BIGINT)
+FROM generate_series(0, 15) AS shard;
 
 -- By the database, so that nobody who writes can forget it. Images change only together with their flyer.
 CREATE FUNCTION move_content_version() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE content_versions SET version = version + 1 WHERE shard = pg_backend_pid() % 16;
+    UPDATE content_versions SET version = version + 1 + CAST(random() * 1048576 AS BIGINT)
+    WHERE shard = pg_backend_pid() % 16;
     RETURN NULL;
 END $$;
 CREATE TRIGGER flyers_move_version AFTER INSERT OR DELETE OR UPDATE ON flyers

@@ -23,7 +23,6 @@ pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
-/// Ready when the database answers and has every migration.
 /// Whether the database answers and has every migration.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz", responses((status = 200, description = "It can work.", body = Health), (status = 503, description = "It cannot.", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {

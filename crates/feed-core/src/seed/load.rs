@@ -80,14 +80,15 @@ pub(super) fn reserve(connection: &mut Db, table: &'static str, rows: u32) -> Re
 }
 
 /// Keeps other writers out until the transaction ends; readers go on.
+///
+/// Whoever writes locks a row of `users` before anything else, but for the sweeper, who asks as we do here: so nobody is
+/// stopped who already holds what we want.
 pub(super) fn lock(connection: &mut Db) -> Result<()> {
+    connection.exclude_other_bulk_changes()?;
     match connection {
         // The transaction holds the only write lock already.
         Db::Sqlite(_) => Ok(()),
-        // In the order in which writers take their locks, so that none waits for the other.
-        Db::Postgres(c) => Ok(c.batch_execute(
-            "LOCK TABLE users, flyers, flyer_images, favorites, follows IN SHARE ROW EXCLUSIVE MODE",
-        )?),
+        Db::Postgres(c) => Ok(c.batch_execute("LOCK TABLE users IN EXCLUSIVE MODE")?),
     }
 }
 

@@ -83,6 +83,13 @@ impl Count {
     }
 }
 
+/// Of rows that the database counted.
+impl From<i64> for Count {
+    fn from(rows: i64) -> Self {
+        Self::of(u32::try_from(rows).unwrap_or(u32::MAX))
+    }
+}
+
 /// A gap in the list and the way to go from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {

@@ -7,7 +7,7 @@ use diesel::sql_types::{BigInt, Timestamp};
 use crate::db::{Db, Engine};
 use crate::error::Result;
 use crate::page::{COUNT_LIMIT, Count, Direction, Page, PageRequest, Position};
-use crate::sql::{Statement, Value};
+use crate::sql::{Statement, Value, by_index};
 
 /// A table of relations and the index that has them in order.
 pub(crate) struct Relations {
@@ -38,7 +38,7 @@ impl Relations {
             rows.into_iter().map(|(id, at)| (Position { at, distance: 0, id }, item(id, at))).collect();
         Page::assemble(request, rows, || {
             let rows: i64 = self.count_query(engine, user).get_result(connection)?;
-            Ok(Count::of(u32::try_from(rows).unwrap_or(u32::MAX)))
+            Ok(Count::from(rows))
         })
     }
 
@@ -53,7 +53,7 @@ impl Relations {
             format!(
                 "SELECT {to}, created_at FROM {} WHERE {from} = :user AND (created_at, {to}) {behind} (:at, :id) \
                  ORDER BY created_at {order}, {to} {order} LIMIT :limit OFFSET :offset",
-                self.by_index(engine)
+                by_index(engine, self.table, self.index)
             ),
             &[
                 ("user", Value::Int(user)),
@@ -70,17 +70,10 @@ impl Relations {
         Statement::new(
             format!(
                 "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} = :user LIMIT {limit}) r",
-                self.by_index(engine),
+                by_index(engine, self.table, self.index),
                 self.from
             ),
             &[("user", Value::Int(user))],
         )
-    }
-
-    fn by_index(&self, engine: Engine) -> String {
-        match engine {
-            Engine::Sqlite => format!("{} INDEXED BY {}", self.table, self.index),
-            Engine::Postgres => self.table.to_owned(),
-        }
     }
 }

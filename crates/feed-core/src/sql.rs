@@ -11,7 +11,7 @@ use diesel::QueryResult;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Text, Timestamp};
 
-use crate::db::{Db, MultiBackend};
+use crate::db::{Db, Engine, MultiBackend};
 
 /// A value for a named bind.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +104,14 @@ impl<ST> Query for Statement<ST> {
 }
 
 impl<ST> diesel::RunQueryDsl<Db> for Statement<ST> {}
+
+/// A table that SQLite reads by this index, whatever its statistics make it think of another.
+pub(crate) fn by_index(engine: Engine, table: &str, index: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("{table} INDEXED BY {index}"),
+        Engine::Postgres => table.to_owned(),
+    }
+}
 
 /// An INSERT that leaves a row alone which is already there.
 ///

@@ -185,9 +185,10 @@ pub fn id_by_email(connection: &mut Db, email: &str) -> Result<i64> {
 /// # Errors
 /// [`Error::UnknownCaller`] when it is not.
 pub fn require(connection: &mut Db, caller: Option<i64>) -> Result<()> {
-    let Some(caller) = caller else { return Ok(()) };
-    let found: Option<i64> = users::table.find(caller).select(users::id).first(connection).optional()?;
-    found.map(|_| ()).ok_or(Error::UnknownCaller)
+    match caller {
+        Some(caller) if !is_there(connection, caller)? => Err(Error::UnknownCaller),
+        _ => Ok(()),
+    }
 }
 
 /// Makes sure that a user is there: one probe of the primary key.
@@ -195,10 +196,12 @@ pub fn require(connection: &mut Db, caller: Option<i64>) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`] when they are not.
 pub(crate) fn exists(connection: &mut Db, user: i64) -> Result<()> {
-    match require(connection, Some(user)) {
-        Err(Error::UnknownCaller) => Err(Error::NotFound("user")),
-        other => other,
-    }
+    if is_there(connection, user)? { Ok(()) } else { Err(Error::NotFound("user")) }
+}
+
+fn is_there(connection: &mut Db, user: i64) -> Result<bool> {
+    let found: Option<i64> = users::table.find(user).select(users::id).first(connection).optional()?;
+    Ok(found.is_some())
 }
 
 /// Makes sure that the caller's account is there and stays until the transaction ends, and makes
@@ -301,8 +304,7 @@ pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDa
     let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
     let listing = Listing::from(Feed::Creator { creator: user, viewer: None });
     let flyers: i64 = feed::count_query(connection.engine(), &listing, now).get_result(connection)?;
-    let count = |rows: i64| Count::of(u32::try_from(rows).unwrap_or(u32::MAX));
-    let (followers, flyers) = (count(followers), count(flyers));
+    let (followers, flyers) = (Count::from(followers), Count::from(flyers));
     Ok(Profile {
         id: user,
         username,

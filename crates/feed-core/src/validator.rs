@@ -20,7 +20,7 @@ use sha2::Sha256;
 use crate::db::{Db, Engine};
 use crate::error::{Error, Result};
 use crate::signing;
-use crate::sql::{Statement, Value};
+use crate::sql::{Statement, Value, by_index};
 
 /// The state of all that a viewer's lists are made of.
 #[derive(Debug, Clone, Copy, Queryable)]
@@ -71,10 +71,7 @@ pub type Columns = (Nullable<BigInt>, BigInt, Nullable<Timestamp>, Nullable<Time
 /// One row: a probe of the viewer's row, the few rows of `content_versions`, and the end of a range of two indexes.
 #[must_use]
 pub fn query(engine: Engine, viewer: Option<i64>, now: NaiveDateTime) -> Statement<Columns> {
-    let by = |index: &str| match engine {
-        Engine::Sqlite => format!("flyers INDEXED BY {index}"),
-        Engine::Postgres => "flyers".to_owned(),
-    };
+    let by = |index| by_index(engine, "flyers", index);
     Statement::new(
         format!(
             "SELECT (SELECT relations_version FROM users WHERE id = :viewer), \

@@ -19,8 +19,9 @@
 //! That bounds the merge to a probe a follow and L rows of L lists, however many flyers there are. What sorts the
 //! rows takes the first L, and leaves a list at the first row that does not make the page.
 
-use super::keys::{Way, by_index, id_key, unmarked};
+use super::keys::{Way, id_key, unmarked};
 use crate::db::Engine;
+use crate::sql::by_index;
 
 /// The look covers so many flyers at most: follows beyond this make the page likelier to be among them.
 const LOOK: u32 = 2_000;

@@ -19,7 +19,7 @@ use super::{CardColumns, Feed, FeedRequest, Listing, following};
 use crate::db::Engine;
 use crate::geo;
 use crate::page::{COUNT_LIMIT, Direction, MAX_PAGE_SIZE, Position};
-use crate::sql::{Statement, Value};
+use crate::sql::{Statement, Value, by_index};
 use crate::text;
 
 /// The words that turn a query round.
@@ -126,14 +126,6 @@ impl Source {
                 of_flyers(format!("{flyers} WHERE f.creator_id = :creator AND"))
             }
         }
-    }
-}
-
-/// A table that SQLite reads by this index, whatever its statistics make it think of another.
-pub(super) fn by_index(engine: Engine, table: &str, index: &str) -> String {
-    match engine {
-        Engine::Sqlite => format!("{table} INDEXED BY {index}"),
-        Engine::Postgres => table.to_owned(),
     }
 }
 

@@ -295,7 +295,7 @@ pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard
     let page = Page::assemble(&request.page, rows, || {
         let rows: i64 =
             count_query(connection.engine(), &request.listing, request.now).get_result(connection)?;
-        Ok::<_, crate::Error>(Count::of(u32::try_from(rows).unwrap_or(u32::MAX)))
+        Ok::<_, crate::Error>(Count::from(rows))
     })?;
     let items = into_cards(connection, page.items, request.listing.feed.viewer(), request.now)?;
     Ok(Page { items, count: page.count, next: page.next, previous: page.previous })

@@ -353,25 +353,26 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
         change.password.as_ref().map(|new| replace_password(database, user, change, new)).transpose()?;
     database.write(|connection| {
         lock(connection, user)?;
-        let row: User = users::table.find(user).first(connection)?;
-        let password_hash = match &hashes {
+        if let Some((checked, _)) = &hashes {
+            let current: String = users::table.find(user).select(users::password_hash).first(connection)?;
             // Replaced by somebody else since it was checked.
-            Some((checked, _)) if *checked != row.password_hash => return Err(wrong_current_password()),
-            Some((_, new)) => new.clone(),
-            None => row.password_hash,
-        };
-        let username = change.username.as_ref().map_or(row.username, |name| name.0.clone());
-        let picture = match &change.profile_picture_url {
-            Some(picture) => picture.as_ref().map(|url| url.0.clone()),
-            None => row.profile_picture_url,
-        };
-        let updated = diesel::update(users::table.find(user))
-            .set((
-                users::username.eq(username),
-                users::profile_picture_url.eq(picture),
-                users::password_hash.eq(password_hash),
-            ))
-            .execute(connection);
+            if *checked != current {
+                return Err(wrong_current_password());
+            }
+        }
+        // Only what is changed: a name or picture that is written moves the version of everybody's feeds.
+        let changed = (
+            change.username.as_ref().map(|name| users::username.eq(name.as_ref())),
+            change
+                .profile_picture_url
+                .as_ref()
+                .map(|url| users::profile_picture_url.eq(url.as_ref().map(AsRef::as_ref))),
+            hashes.as_ref().map(|(_, new)| users::password_hash.eq(new)),
+        );
+        if matches!(changed, (None, None, None)) {
+            return own_profile(connection, user);
+        }
+        let updated = diesel::update(users::table.find(user)).set(changed).execute(connection);
         match updated {
             Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
             Err(error) => Err(error.into()),

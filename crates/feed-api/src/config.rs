@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use feed_core::db::{Database, DatabaseUrl, Db, Engine, OpenError};
-use feed_core::migrate;
+use feed_core::{migrate, text};
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -257,6 +257,18 @@ impl DatabaseConfig {
         }
         Ok(database)
     }
+}
+
+/// Writes what the search lacks of flyers and accounts that are older than it, and logs how many they were.
+///
+/// # Errors
+/// From the database.
+pub fn complete_texts(database: &Database) -> Result<(), StartError> {
+    match text::complete(database)? {
+        0 => {}
+        written => tracing::info!(written, "texts were made ready for the search"),
+    }
+    Ok(())
 }
 
 /// Runs what migrations the database lacks, logs which, and returns how many they were.

@@ -10,7 +10,8 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::models::{Categories, Category, Flyer, FlyerImage};
 use crate::rules::{self, Trimmed};
-use crate::schema::{flyer_images, flyers};
+use crate::schema::{flyer_images, flyer_texts, flyers};
+use crate::text::{self, FlyerText};
 
 /// What a new flyer is made of. Text is trimmed.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
@@ -122,6 +123,7 @@ pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDa
     flyer.validate()?;
     begins_within_a_year(flyer.valid_from, now)?;
     crate::users::lock(connection, creator)?;
+    let created_at = now.trunc_subsecs(0);
     let id: i64 = diesel::insert_into(flyers::table)
         .values((
             flyers::creator_id.eq(creator),
@@ -133,10 +135,14 @@ pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDa
             flyers::categories.eq(i16::from(Categories::from(flyer.categories.clone()))),
             flyers::valid_from.eq(flyer.valid_from),
             flyers::valid_until.eq(flyer.valid_until),
-            flyers::created_at.eq(now.trunc_subsecs(0)),
+            flyers::created_at.eq(created_at),
         ))
         .returning(flyers::id)
         .get_result(connection)?;
+    let text = text::of_flyer(&flyer.title.0, &flyer.description.0, &flyer.location_address.0);
+    diesel::insert_into(flyer_texts::table)
+        .values(FlyerText { flyer_id: id, created_at, text })
+        .execute(connection)?;
     insert_images(connection, id, &flyer.images)?;
     Ok(id)
 }
@@ -189,12 +195,21 @@ pub fn update(
         });
     }
     let categories = change.categories.clone().map_or(flyer.categories, Categories::from);
-    let text = |changed: &Option<Trimmed>, old: String| changed.as_ref().map_or(old, |text| text.0.clone());
+    let new_text =
+        |changed: &Option<Trimmed>, old: String| changed.as_ref().map_or(old, |text| text.0.clone());
+    flyer.title = new_text(&change.title, flyer.title);
+    flyer.description = new_text(&change.description, flyer.description);
+    flyer.location_address = new_text(&change.location_address, flyer.location_address);
+    if change.title.is_some() || change.description.is_some() || change.location_address.is_some() {
+        diesel::update(flyer_texts::table.find(flyer_id))
+            .set(flyer_texts::text.eq(FlyerText::from(&flyer).text))
+            .execute(connection)?;
+    }
     diesel::update(flyers::table.find(flyer_id))
         .set((
-            flyers::title.eq(text(&change.title, flyer.title)),
-            flyers::description.eq(text(&change.description, flyer.description)),
-            flyers::location_address.eq(text(&change.location_address, flyer.location_address)),
+            flyers::title.eq(&flyer.title),
+            flyers::description.eq(&flyer.description),
+            flyers::location_address.eq(&flyer.location_address),
             flyers::latitude.eq(change.latitude.unwrap_or(flyer.latitude)),
             flyers::longitude.eq(change.longitude.unwrap_or(flyer.longitude)),
             flyers::categories.eq(i16::from(categories)),

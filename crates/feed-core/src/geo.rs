@@ -1,4 +1,8 @@
-//! Places on the globe and the distance between them.
+//! Places on the globe, the distance between them, and the cells that a circle covers.
+//!
+//! Every flyer lies in a cell of two grids, one of 1/64 degree a side (1.7 km from south to north) and one of 1/4 (28
+//! km), and an index of each has the newest flyers of a cell in order. A circle is covered by cells of the finer grid
+//! where those are few, else of the coarser one: its flyers are in so many lists, whatever lies elsewhere.
 
 /// Mean radius of the Earth in kilometres.
 const EARTH_RADIUS_KM: f64 = 6371.0;
@@ -30,6 +34,146 @@ impl Location {
         #[expect(clippy::cast_possible_truncation, reason = "at most half the Earth's girth, 2e10 mm")]
         let mm = (km * 1_000_000.0 + 0.5).floor() as i64;
         mm
+    }
+}
+
+/// A grid of cells over the globe, in degrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grid {
+    /// Cells of 1/64 degree a side.
+    Small,
+    /// Cells of 1/4 degree a side.
+    Large,
+}
+
+/// What a row of cells counts for in a cell's number: more than there are columns.
+const ROW: i64 = 32_768;
+
+/// More cells than these of the small grid are too many lists to look into.
+const MOST_SMALL_CELLS: usize = 2_048;
+
+impl Grid {
+    /// Cells a degree: a power of two, so that a cell's number has no rounding in it.
+    fn per_degree(self) -> f64 {
+        match self {
+            Self::Small => 64.0,
+            Self::Large => 4.0,
+        }
+    }
+
+    /// The row or column in which so many degrees from the south pole, or from the antimeridian, lie.
+    fn step(self, degrees: f64) -> i64 {
+        #[expect(clippy::cast_possible_truncation, reason = "at most 360 times 64")]
+        let step = (degrees * self.per_degree()).floor() as i64;
+        step
+    }
+
+    /// The index that has the flyers of a cell.
+    pub(crate) fn index(self) -> &'static str {
+        match self {
+            Self::Small => "flyers_small_cell_feed",
+            Self::Large => "flyers_large_cell_feed",
+        }
+    }
+
+    /// SQL for the cell of the flyer `f`, in the words of the index.
+    pub(crate) fn cell(self, engine: crate::db::Engine) -> String {
+        match (engine, self) {
+            (crate::db::Engine::Sqlite, Self::Small) => "f.small_cell".to_owned(),
+            (crate::db::Engine::Sqlite, Self::Large) => "f.large_cell".to_owned(),
+            (crate::db::Engine::Postgres, _) => {
+                let n = self.per_degree();
+                format!(
+                    "(CAST(floor((f.latitude + 90) * {n}) AS bigint) * {ROW} \
+                     + CAST(floor((f.longitude + 180) * {n}) AS bigint))"
+                )
+            }
+        }
+    }
+}
+
+/// The cells that a circle touches, of the grid that suits it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cover {
+    pub(crate) grid: Grid,
+    pub(crate) cells: Vec<i64>,
+}
+
+/// A circle on the globe: everything within a distance of a place.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Circle {
+    pub(crate) center: Location,
+    pub(crate) radius_mm: i64,
+}
+
+impl Circle {
+    /// The radius as an angle in radians, and a metre more: distances are rounded, and so is what is computed here.
+    fn angle(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        let km = self.radius_mm as f64 / 1_000_000.0;
+        (km + 0.001) / EARTH_RADIUS_KM
+    }
+
+    /// The latitudes between which it lies.
+    pub(crate) fn latitudes(self) -> (f64, f64) {
+        let (middle, reach) = (self.center.latitude, self.angle().to_degrees());
+        ((middle - reach).max(-90.0), (middle + reach).min(90.0))
+    }
+
+    /// How many degrees of longitude it reaches to either side, between two latitudes that it has in common with it:
+    /// 180 where a pole is in it.
+    fn half_width(self, south: f64, north: f64) -> f64 {
+        let (angle, middle) = (self.angle(), self.center.latitude.to_radians());
+        if angle + middle.abs() >= std::f64::consts::FRAC_PI_2 {
+            return 180.0;
+        }
+        // It is widest where it touches two meridians, and narrows from there to both sides.
+        let widest = (middle.sin() / angle.cos()).asin();
+        let latitude = widest.clamp(south.to_radians(), north.to_radians());
+        let cosine = (angle.cos() - middle.sin() * latitude.sin()) / (middle.cos() * latitude.cos());
+        // Rounding can carry it out of the cosine's range at the tips.
+        cosine.clamp(-1.0, 1.0).acos().to_degrees() + 1e-9
+    }
+
+    /// The cells that it touches: of the small grid where they are few.
+    pub(crate) fn cover(self) -> Cover {
+        let small = self.cells(Grid::Small, MOST_SMALL_CELLS);
+        let (grid, cells) = match small {
+            Some(cells) => (Grid::Small, cells),
+            None => (Grid::Large, self.cells(Grid::Large, usize::MAX).unwrap_or_default()),
+        };
+        Cover { grid, cells }
+    }
+
+    /// The cells of a grid that it touches; none where they are more than `most`.
+    fn cells(self, grid: Grid, most: usize) -> Option<Vec<i64>> {
+        let (south, north) = self.latitudes();
+        let mut cells = Vec::new();
+        for row in grid.step(south + 90.0)..=grid.step(north + 90.0) {
+            #[expect(clippy::cast_precision_loss, reason = "at most 180 times 64")]
+            let edge = |row: i64| row as f64 / grid.per_degree() - 90.0;
+            let half = self.half_width(edge(row).max(south), edge(row + 1).min(north));
+            let (west, east) = (self.center.longitude - half, self.center.longitude + half);
+            // What reaches over the antimeridian goes on at the other end of the row, where 180 degrees east are a
+            // column of their own.
+            let ranges = if half >= 180.0 {
+                [Some((-180.0, 180.0)), None]
+            } else if west <= -180.0 {
+                [Some((-180.0, east)), Some((west + 360.0, 180.0))]
+            } else if east >= 180.0 {
+                [Some((west, 180.0)), Some((-180.0, east - 360.0))]
+            } else {
+                [Some((west, east)), None]
+            };
+            for (west, east) in ranges.into_iter().flatten() {
+                let columns = grid.step(west + 180.0)..=grid.step(east + 180.0);
+                cells.extend(columns.map(|column| row * ROW + column));
+                if cells.len() > most {
+                    return None;
+                }
+            }
+        }
+        Some(cells)
     }
 }
 
@@ -70,7 +214,76 @@ pub(crate) fn distance_expression(engine: crate::db::Engine) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::Location;
+    use proptest::prelude::*;
+
+    use super::{Circle, EARTH_RADIUS_KM, Grid, Location, ROW};
+
+    /// As the migrations compute it.
+    fn cell(grid: Grid, place: Location) -> i64 {
+        grid.step(place.latitude + 90.0) * ROW + grid.step(place.longitude + 180.0)
+    }
+
+    /// The place at a distance from another, in a direction.
+    fn at(from: Location, km: f64, bearing: f64) -> Location {
+        let (angle, bearing) = (km / EARTH_RADIUS_KM, bearing.to_radians());
+        let (lat, lng) = (from.latitude.to_radians(), from.longitude.to_radians());
+        let sine = lat.sin() * angle.cos() + lat.cos() * angle.sin() * bearing.cos();
+        let east = (bearing.sin() * angle.sin() * lat.cos()).atan2(angle.cos() - lat.sin() * sine);
+        let longitude = (lng + east).to_degrees();
+        let longitude = if longitude > 180.0 {
+            longitude - 360.0
+        } else if longitude < -180.0 {
+            longitude + 360.0
+        } else {
+            longitude
+        };
+        Location { latitude: sine.clamp(-1.0, 1.0).asin().to_degrees(), longitude }
+    }
+
+    fn center() -> impl Strategy<Value = Location> {
+        let edge = |most: f64| prop_oneof![-most..most, Just(most), Just(-most), Just(0.0), -1.0..1.0];
+        let near_a_pole = prop_oneof![89.0..90.0, -90.0..-89.0_f64];
+        let near_the_antimeridian = prop_oneof![179.0..180.0, -180.0..-179.0_f64];
+        let latitude = prop_oneof![3 => edge(90.0), 1 => near_a_pole];
+        let longitude = prop_oneof![3 => edge(180.0), 1 => near_the_antimeridian];
+        (latitude, longitude).prop_map(|(latitude, longitude)| Location { latitude, longitude })
+    }
+
+    proptest! {
+        #[test]
+        fn a_circle_lies_in_its_cells(
+            center in center(),
+            radius_mm in prop_oneof![Just(100_000), Just(500_000_000), 100_000..500_000_000i64],
+            share in prop_oneof![Just(1.0), 0.0..1.0],
+            bearing in 0.0..360.0,
+        ) {
+            let circle = Circle { center, radius_mm };
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+            let place = at(center, radius_mm as f64 / 1e6 * share, bearing);
+            prop_assume!(center.distance_mm(place) <= radius_mm);
+            let cover = circle.cover();
+            prop_assert!(cover.cells.contains(&cell(cover.grid, place)), "{place:?} is in none of {cover:?}");
+            let (south, north) = circle.latitudes();
+            prop_assert!((south..=north).contains(&place.latitude));
+            let mut cells = cover.cells.clone();
+            cells.sort_unstable();
+            cells.dedup();
+            prop_assert_eq!(cells.len(), cover.cells.len(), "a cell is there twice");
+        }
+    }
+
+    #[test]
+    fn a_cover_is_small() {
+        let zurich = Location { latitude: 47.3769, longitude: 8.5417 };
+        let cells = |radius_mm| {
+            let cover = Circle { center: zurich, radius_mm }.cover();
+            (cover.grid, cover.cells.len())
+        };
+        assert!(matches!(cells(100_000), (Grid::Small, 1..=4)), "{:?}", cells(100_000));
+        assert!(matches!(cells(20_000_000), (Grid::Small, 500..=900)), "{:?}", cells(20_000_000));
+        assert!(matches!(cells(50_000_000), (Grid::Large, 8..=30)), "{:?}", cells(50_000_000));
+        assert!(matches!(cells(500_000_000), (Grid::Large, 1_000..=2_000)), "{:?}", cells(500_000_000));
+    }
 
     fn km(from: (f64, f64), to: (f64, f64)) -> f64 {
         let at = |(latitude, longitude)| Location { latitude, longitude };

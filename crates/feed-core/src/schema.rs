@@ -29,6 +29,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    flyer_texts (flyer_id) {
+        flyer_id -> Int8,
+        created_at -> Timestamp,
+        text -> Text,
+    }
+}
+
+diesel::table! {
     flyers (id) {
         id -> Int8,
         creator_id -> Int8,
@@ -54,6 +62,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    user_texts (user_id) {
+        user_id -> Int8,
+        text -> Text,
+    }
+}
+
+diesel::table! {
     users (id) {
         id -> Int8,
         email -> Text,
@@ -69,13 +84,17 @@ diesel::table! {
 diesel::joinable!(favorites -> flyers (flyer_id));
 diesel::joinable!(favorites -> users (user_id));
 diesel::joinable!(flyer_images -> flyers (flyer_id));
+diesel::joinable!(flyer_texts -> flyers (flyer_id));
 diesel::joinable!(flyers -> users (creator_id));
+diesel::joinable!(user_texts -> users (user_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     content_versions,
     favorites,
     flyer_images,
+    flyer_texts,
     flyers,
     follows,
+    user_texts,
     users,
 );

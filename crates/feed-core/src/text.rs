@@ -1,44 +1,187 @@
-//! Text as a search compares it: whatever its case, in every script.
+//! Text as a search compares it: folded, so that no case tells, in every script.
+//!
+//! What is searched is folded once, here, when it is written, and lies in tables of its own, `flyer_texts` and
+//! `user_texts`, in the same transaction as what it was made of. Each engine keeps an index of its trigrams: every three
+//! characters that follow each other. A text that holds a search holds all its trigrams; whoever finds candidates by
+//! those compares them with the text itself, so that every character is literal.
 
-use crate::db::Engine;
+use std::fmt::Write;
+
+use chrono::NaiveDateTime;
+use diesel::prelude::*;
+
+use crate::db::{Database, Db, Engine};
+use crate::error::Result;
+use crate::models::Flyer;
+use crate::schema::{flyer_texts, flyers, user_texts, users};
+
+/// Stands between the parts of a flyer's text, and in none of them: no search reaches over it.
+const SEPARATOR: char = '\u{1f}';
+
+/// How many characters an index needs of a search.
+pub(crate) const TRIGRAM: usize = 3;
 
 /// Text whose case no longer tells: `BÄCKEREI` and `Bäckerei` are one, and so are `STRASSE` and `Straße`.
 ///
 /// Character by character: by its neighbours, a Greek sigma would be another one at the end of a word, and a part of
-/// the word would not be found in it.
+/// the word would not be found in it. The unit separator, which separates the parts of a stored text, becomes a space.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    let text = text.chars().map(|c| if c == SEPARATOR { ' ' } else { c });
+    text.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
-diesel::define_sql_function! {
-    /// [`fold`], registered on every SQLite connection: its own `lower` knows ASCII only.
-    fn folded(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+/// The text of a flyer, as it is stored.
+///
+/// Separators behind the end too: there each of the last characters begins a trigram as well.
+#[must_use]
+pub fn of_flyer(title: &str, description: &str, location_address: &str) -> String {
+    let mut text = String::with_capacity(title.len() + description.len() + location_address.len() + 4);
+    for part in [title, description, location_address] {
+        text.push_str(&fold(part));
+        text.push(SEPARATOR);
+    }
+    text.push(SEPARATOR);
+    text
 }
 
-/// Makes `folded` known to a SQLite connection.
+/// What a search is compared with of a flyer.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = flyer_texts, treat_none_as_default_value = false)]
+pub struct FlyerText {
+    /// The flyer.
+    pub flyer_id: i64,
+    /// The flyer's `created_at`.
+    pub created_at: NaiveDateTime,
+    /// From [`of_flyer`].
+    pub text: String,
+}
+
+impl From<&Flyer> for FlyerText {
+    fn from(flyer: &Flyer) -> Self {
+        let text = of_flyer(&flyer.title, &flyer.description, &flyer.location_address);
+        Self { flyer_id: flyer.id, created_at: flyer.created_at, text }
+    }
+}
+
+/// What a search is compared with of a creator.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = user_texts, treat_none_as_default_value = false)]
+pub struct UserText {
+    /// The user.
+    pub user_id: i64,
+    /// The name, [folded](fold).
+    pub text: String,
+}
+
+impl UserText {
+    /// Of a user with this name.
+    #[must_use]
+    pub fn new(user_id: i64, username: &str) -> Self {
+        Self { user_id, text: fold(username) }
+    }
+}
+
+/// How many texts are written in one transaction.
+const BATCH: i64 = 1_000;
+
+/// Writes the texts of flyers and users that have none, since they are older than search or were written by other
+/// means, and tells how many there were: a pass over the tables' primary keys.
 ///
 /// # Errors
-/// When SQLite refuses the registration.
-pub(crate) fn register(connection: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
-    folded_utils::register_impl(connection, |text: String| fold(&text))
-}
-
-/// SQL for whether a text column, folded, holds what `needle` names, which is folded already; every character of it
-/// is literal.
-pub(crate) fn contains(engine: Engine, column: &str, needle: &str) -> String {
-    match engine {
-        Engine::Sqlite => format!("instr(folded({column}), {needle}) > 0"),
-        // By Unicode's rules whatever the database's own locale is, `C` included; these see a sigma's neighbours.
-        Engine::Postgres => {
-            format!("strpos(translate(lower(upper({column} COLLATE \"und-x-icu\")), 'ς', 'σ'), {needle}) > 0")
+/// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database; what was written stays.
+pub fn complete(database: &Database) -> Result<usize> {
+    let mut written = 0;
+    for complete in [complete_flyers, complete_users] {
+        let mut last = 0;
+        while let Some(batch) = database.write(|connection| complete(connection, last))? {
+            written += batch.written;
+            last = batch.last;
         }
     }
+    Ok(written)
+}
+
+struct Batch {
+    written: usize,
+    /// All ids up to this one are done.
+    last: i64,
+}
+
+fn complete_flyers(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
+    connection.exclude_other_writers()?;
+    let lacking = flyers::table
+        .left_join(flyer_texts::table)
+        .filter(flyers::id.gt(behind).and(flyer_texts::flyer_id.is_null()))
+        .order(flyers::id)
+        .limit(BATCH)
+        .select(flyers::all_columns);
+    let rows: Vec<Flyer> = lacking.load(connection)?;
+    let Some(last) = rows.last() else { return Ok(None) };
+    for flyer in &rows {
+        diesel::insert_into(flyer_texts::table).values(FlyerText::from(flyer)).execute(connection)?;
+    }
+    Ok(Some(Batch { written: rows.len(), last: last.id }))
+}
+
+fn complete_users(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
+    connection.exclude_other_writers()?;
+    let lacking = users::table
+        .left_join(user_texts::table)
+        .filter(users::id.gt(behind).and(user_texts::user_id.is_null()))
+        .order(users::id)
+        .limit(BATCH)
+        .select((users::id, users::username));
+    let rows: Vec<(i64, String)> = lacking.load(connection)?;
+    let Some(&(last, _)) = rows.last() else { return Ok(None) };
+    for (user_id, username) in &rows {
+        diesel::insert_into(user_texts::table)
+            .values(UserText::new(*user_id, username))
+            .execute(connection)?;
+    }
+    Ok(Some(Batch { written: rows.len(), last }))
+}
+
+/// SQL for whether a stored text holds the folded `:search`.
+pub(crate) fn holds(engine: Engine, text: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("instr({text}, :search) > 0"),
+        Engine::Postgres => format!("strpos({text}, :search) > 0"),
+    }
+}
+
+/// SQL for whether a flyer `f` or its creator is found by the folded `:search`: two probes of primary keys.
+pub(crate) fn finds(engine: Engine) -> String {
+    let flyer = holds(engine, "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)");
+    let creator = holds(engine, "(SELECT n.text FROM user_texts n WHERE n.user_id = f.creator_id)");
+    format!("({flyer} OR {creator})")
+}
+
+/// The trigrams of a folded search for SQLite's index: every other one, and the last, hold all its characters.
+///
+/// All of them would leave few candidates less, and take twice the time to find them.
+pub(crate) fn trigrams(search: &str) -> String {
+    let characters: Vec<char> = search.chars().collect();
+    let last = characters.len().saturating_sub(TRIGRAM);
+    let starts = (0..last).step_by(2).chain([last]);
+    let mut terms = String::new();
+    for start in starts {
+        let trigram: String = characters.iter().skip(start).take(TRIGRAM).collect();
+        // Writing to a String does not fail.
+        let _ = write!(terms, "\"{}\" ", trigram.replace('"', "\"\""));
+    }
+    terms
+}
+
+/// A folded search as a pattern for PostgreSQL's LIKE, every character literal.
+pub(crate) fn pattern(search: &str) -> String {
+    let literal = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{literal}%")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::fold;
+    use super::{fold, of_flyer, pattern, trigrams};
 
     #[test]
     fn case_does_not_tell() {
@@ -48,5 +191,21 @@ mod tests {
         }
         assert_ne!(fold("Backerei"), fold("Bäckerei"));
         assert!(fold("ΟΔΟΣ ΑΘΗΝΩΝ").contains(&fold("οδοσ")));
+    }
+
+    #[test]
+    fn no_search_reaches_over_two_parts() {
+        let text = of_flyer("Bread", "Fresh\u{1f}bread", "Rome");
+        assert_eq!(text, "bread\u{1f}fresh bread\u{1f}rome\u{1f}\u{1f}");
+        assert!(!text.contains(&fold("d\u{1f}f")));
+    }
+
+    #[test]
+    fn what_indexes_are_asked_for() {
+        assert_eq!(trigrams("abc").trim(), r#""abc""#);
+        assert_eq!(trigrams("abcd").trim(), r#""abc" "bcd""#);
+        assert_eq!(trigrams("äbcdef").trim(), r#""äbc" "cde" "def""#);
+        assert_eq!(trigrams(r#"a"b"#).trim(), r#""a""b""#);
+        assert_eq!(pattern(r"100%_\"), r"%100\%\_\\%");
     }
 }

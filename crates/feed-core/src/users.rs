@@ -9,13 +9,14 @@ use utoipa::ToSchema;
 
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
-use crate::feed::{self, Feed, Listing};
+use crate::feed::{self, Feed, Lead, Listing};
 use crate::models::User;
 use crate::page::{COUNT_LIMIT, Count};
 use crate::password;
 use crate::rules::{self, Trimmed};
-use crate::schema::{favorites, flyers, follows, users};
+use crate::schema::{favorites, flyers, follows, user_texts, users};
 use crate::sql::{Statement, Value};
+use crate::text::{self, UserText};
 
 /// What a new account is made of.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
@@ -122,7 +123,11 @@ fn create(
         .returning(users::id)
         .get_result(connection);
     match inserted {
-        Ok(id) => Ok(Account { id, username: username.to_owned(), email: email.to_owned() }),
+        Ok(id) => {
+            let text = UserText::new(id, username);
+            diesel::insert_into(user_texts::table).values(text).execute(connection)?;
+            Ok(Account { id, username: username.to_owned(), email: email.to_owned() })
+        }
         Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
         Err(error) => Err(error.into()),
     }
@@ -303,7 +308,8 @@ pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDa
         .optional()?;
     let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
     let listing = Listing::from(Feed::Creator { creator: user, viewer: None });
-    let flyers: i64 = feed::count_query(connection.engine(), &listing, now).get_result(connection)?;
+    let flyers: i64 =
+        feed::count_query(connection.engine(), &listing, now, Lead::Feed).get_result(connection)?;
     let (followers, flyers) = (Count::from(followers), Count::from(flyers));
     Ok(Profile {
         id: user,
@@ -376,7 +382,14 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
         match updated {
             Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
             Err(error) => Err(error.into()),
-            Ok(_) => own_profile(connection, user),
+            Ok(_) => {
+                if let Some(name) = &change.username {
+                    diesel::update(user_texts::table.find(user))
+                        .set(user_texts::text.eq(text::fold(name.as_ref())))
+                        .execute(connection)?;
+                }
+                own_profile(connection, user)
+            }
         }
     })
 }

@@ -10,12 +10,13 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use feed_core::db::{Db, Engine};
-use feed_core::feed::{self, Feed, FeedRequest, FlyerCard, Listing};
+use feed_core::feed::{self, Feed, FeedRequest, FlyerCard, Lead, Leads, Listing};
 use feed_core::geo::Location;
-use feed_core::models::{Categories, FlyerCopy, FlyerImage, Follow};
+use feed_core::models::{Categories, Flyer, FlyerCopy, FlyerImage, Follow};
 use feed_core::page::{Count, Cursor, Page, PageRequest, Start};
-use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
+use feed_core::schema::{favorites, flyer_images, flyer_texts, flyers, follows, user_texts, users};
 use feed_core::testing::TestDatabase;
+use feed_core::text::{FlyerText, UserText};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -52,10 +53,13 @@ struct TestFlyer {
 const PLACES: [(f64, f64); 6] =
     [(47.0, 8.0), (47.0, 8.0), (47.01, 8.0), (46.99, 8.0), (0.0, -179.9), (90.0, 0.0)];
 
+/// Of flyers that an index of texts keeps apart from the newest, and from each other: by hours and by days.
+const AGES: [i64; 6] = [8_000, 8_200, 20_000, 524_000, 530_000, 2_000_000];
+
 /// What a search must find whatever the case, and take literally.
 const TITLES: [&str; 4] = ["Bäckerei", "BÄCKEREI 100%", "Straße_1", "o'Neill's"];
-/// Searches, some of which find the creator's name.
-const SEARCHES: [&str; 6] = ["bäck", "STRASSE", "%", "_", "O'N", "U2"];
+/// Searches, of one, two and more characters, some of which find the creator's name or nothing.
+const SEARCHES: [&str; 10] = ["bäck", "STRASSE", "äckerei", "%", "_", "O'N", "R2", "user2", "0%", "xyz"];
 /// In millimetres: one place, the places around it, half the globe.
 const RADII: [i64; 3] = [1, 2_000_000, 10_000_000_000];
 
@@ -68,7 +72,8 @@ fn flyer() -> impl Strategy<Value = TestFlyer> {
         1 => (Just(-100), Just(-1), any::<bool>()),
     ];
     let favorited = proptest::option::of(-3..0i64);
-    (1..=USERS, 0..4i64, 0..PLACES.len(), validity, 1..=7i16, favorited, 0..TITLES.len()).prop_map(
+    let age = prop_oneof![4 => 0..4i64, 1 => prop::sample::select(&AGES[..])];
+    (1..=USERS, age, 0..PLACES.len(), validity, 1..=7i16, favorited, 0..TITLES.len()).prop_map(
         |(creator, age, place, (valid_from, valid_until, is_marked), categories, favorited, title)| {
             TestFlyer {
                 creator,
@@ -94,6 +99,8 @@ struct World {
     /// Asked only with a location.
     radius_mm: Option<i64>,
     search: Option<&'static str>,
+    /// What leads to the pages; none where the product chooses.
+    lead: Option<Lead>,
     size: u32,
     /// Flyers that go, and ones that come, between two pages.
     deleted: Vec<usize>,
@@ -108,22 +115,23 @@ fn world() -> impl Strategy<Value = World> {
         location,
         proptest::option::of(1..=7i16),
         (
-            proptest::option::weighted(0.3, prop::sample::select(&RADII[..])),
-            proptest::option::weighted(0.3, prop::sample::select(&SEARCHES[..])),
+            proptest::option::weighted(0.4, prop::sample::select(&RADII[..])),
+            proptest::option::weighted(0.5, prop::sample::select(&SEARCHES[..])),
+            prop_oneof![Just(None), Just(Some(Lead::Feed)), Just(Some(Lead::Place)), Just(Some(Lead::Text))],
         ),
         1..8u32,
         vec(any::<prop::sample::Index>(), 0..6),
         vec(flyer(), 0..4),
     )
         .prop_map(
-            |(flyers, follows, location, categories, (radius_mm, search), size, deleted, added)| {
+            |(flyers, follows, location, categories, (radius_mm, search, lead), size, deleted, added)| {
                 let deleted = if flyers.is_empty() {
                     Vec::new()
                 } else {
                     deleted.iter().map(|i| i.index(flyers.len())).collect()
                 };
                 let radius_mm = location.and(radius_mm);
-                World { flyers, follows, location, categories, radius_mm, search, size, deleted, added }
+                World { flyers, follows, location, categories, radius_mm, search, lead, size, deleted, added }
             },
         )
 }
@@ -195,7 +203,7 @@ fn is_own(feed: Feed) -> bool {
 }
 
 fn name(user: i64) -> String {
-    format!("u{user}")
+    format!("User{user}")
 }
 
 fn insert_flyer(c: &mut Db, flyer: &TestFlyer) -> Known {
@@ -218,6 +226,8 @@ fn insert_flyer(c: &mut Db, flyer: &TestFlyer) -> Known {
         .returning(flyers::id)
         .get_result(c)
         .unwrap();
+    let row: Flyer = flyers::table.find(id).first(c).unwrap();
+    diesel::insert_into(flyer_texts::table).values(FlyerText::from(&row)).execute(c).unwrap();
     let image = FlyerImage { flyer_id: id, position: 1, url: "https://a.example/b".into() };
     diesel::insert_into(flyer_images::table).values(image).execute(c).unwrap();
     if let Some(seconds) = flyer.favorited {
@@ -243,6 +253,7 @@ fn build(c: &mut Db, world: &World) -> Vec<Known> {
             ))
             .execute(c)
             .unwrap();
+        diesel::insert_into(user_texts::table).values(UserText::new(id, &name(id))).execute(c).unwrap();
     }
     for &followed in &world.follows {
         let follow = Follow { follower_id: VIEWER, followed_id: followed, created_at: now() };
@@ -254,6 +265,7 @@ fn build(c: &mut Db, world: &World) -> Vec<Known> {
 struct Reader<'a> {
     connection: &'a mut Db,
     listing: Listing,
+    lead: Option<Lead>,
     size: u32,
 }
 
@@ -261,7 +273,11 @@ impl Reader<'_> {
     fn load(&mut self, start: Start) -> Page<FlyerCard> {
         let page = PageRequest { start, size: self.size };
         let request = FeedRequest { listing: self.listing.clone(), page, now: now() };
-        feed::load(self.connection, &request).unwrap()
+        match self.lead {
+            None => feed::load(self.connection, &request),
+            Some(lead) => feed::load_by(self.connection, &request, Leads::from(lead)),
+        }
+        .unwrap()
     }
 
     /// Follows links from `start` to where there is none, and returns the pages passed.
@@ -303,7 +319,7 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
             radius_mm: world.radius_mm,
             search: world.search.map(feed_core::text::fold),
         };
-        let mut reader = Reader { connection: c, listing, size: world.size };
+        let mut reader = Reader { connection: c, listing, lead: world.lead, size: world.size };
         let size = world.size as usize;
 
         // Forward by cursor: everything once, in order, full pages, an exact end.
@@ -388,6 +404,10 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
 
 fn run(engine: Engine) {
     let database = TestDatabase::new(engine);
+    if engine == Engine::Sqlite {
+        // Nothing here is to survive a power cut.
+        database.database.with_writer(|c| Ok(c.batch_execute("PRAGMA synchronous = OFF")?)).unwrap();
+    }
     let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&world(), |world| database.database.with_writer(|c| Ok(check(c, &world))).unwrap())

@@ -11,7 +11,7 @@ use feed_core::sweep::Swept;
 use feed_core::{seed, sweep, users};
 
 use crate::auth::Tokens;
-use crate::config::{DatabaseConfig, ServeConfig, StartError, TokenConfig, run_migrations};
+use crate::config::{DatabaseConfig, ServeConfig, StartError, TokenConfig, complete_texts, run_migrations};
 use crate::server::{self, Server};
 
 /// PockitFlyer's feed service: favorites and following feeds over HTTP, on embedded SQLite or PostgreSQL.
@@ -125,13 +125,16 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
     config.cors_origins()?;
     let listener = server::bind(&config.bind)?;
     let database = config.database.open_current(config.migrate)?;
+    complete_texts(&database)?;
     let server = Server::build(config, listener, database, Clock::default())?;
     tracing::info!("listening on http://{}", server.address()?);
     actix_web::rt::System::new().block_on(server.run())
 }
 
 fn migrate(config: &DatabaseConfig) -> Result<(), StartError> {
-    let done = run_migrations(&config.open()?)?;
+    let database = config.open()?;
+    let done = run_migrations(&database)?;
+    complete_texts(&database)?;
     match done {
         0 => println!("the schema is current"),
         n => println!("ran {n} migration(s): the schema is current"),

@@ -65,6 +65,19 @@ impl Db {
         }
     }
 
+    /// Keeps other writers out until the transaction ends; readers go on.
+    ///
+    /// Whoever writes locks a row of `users` before anything else, but for the sweeper, who asks as we do here: so
+    /// nobody is stopped who already holds what we want.
+    pub(crate) fn exclude_other_writers(&mut self) -> Result<()> {
+        self.exclude_other_bulk_changes()?;
+        match self {
+            // The transaction holds the only write lock already.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(c) => Ok(c.batch_execute("LOCK TABLE users IN EXCLUSIVE MODE")?),
+        }
+    }
+
     pub(super) fn begin(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(c) => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE")?,

@@ -12,7 +12,6 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConne
 
 use crate::error::{Error, Result};
 use crate::geo;
-use crate::text;
 
 pub use connection::{Db, Engine, MultiBackend};
 
@@ -126,7 +125,6 @@ impl Manager {
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 }
                 geo::register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
-                text::register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {

@@ -10,12 +10,16 @@
 //! `(sorted_at, id)` to find the second in which the page ends, the *edge*; then take everything from the
 //! position's second to the edge, compute the distances of those only, sort and cut.
 //!
-//! The following feed is in [`following`].
+//! What leads to the keys is said by [`Lead`](super::Lead): the feed's own index, where the feed is one list; or many
+//! lists, by creator or by place, see [`merge`]; or the trigrams of a search, see [`search`].
 
 use chrono::NaiveDateTime;
 use diesel::sql_types::BigInt;
 
-use super::{CardColumns, Feed, FeedRequest, Listing, following};
+use super::lead::Lead;
+use super::merge::{self, Lists, Merge};
+use super::search::{self, Search};
+use super::{CardColumns, Feed, FeedRequest, Listing};
 use crate::db::Engine;
 use crate::geo;
 use crate::page::{COUNT_LIMIT, Direction, MAX_PAGE_SIZE, Position};
@@ -91,7 +95,7 @@ impl Source {
                 at,
                 id: "v.flyer_id",
                 shown: shown(listing, "v.flyer_")
-                    + &filters(engine, listing, |f| {
+                    + &filters(engine, listing, true, |f| {
                         format!("(SELECT {f} FROM flyers f WHERE f.id = v.flyer_id)")
                     }),
             }
@@ -101,7 +105,7 @@ impl Source {
             from,
             at: "f.created_at",
             id: id_key(engine),
-            shown: shown(listing, "f.") + &filters(engine, listing, |f| f),
+            shown: shown(listing, "f.") + &filters(engine, listing, true, |f| f),
         };
         match listing.feed {
             Feed::All(_) => of_flyers(format!("{} WHERE", by_index(engine, "flyers f", "flyers_feed"))),
@@ -154,19 +158,31 @@ fn shown(listing: &Listing, prefix: &str) -> String {
     }
 }
 
-/// What else a flyer must be, behind an AND: by what stands in its own row `f`, which `of` brings in.
-fn filters(engine: Engine, listing: &Listing, of: impl Fn(String) -> String) -> String {
+/// What else a flyer must be, behind an AND: by what stands in its own row `f`, which `of` brings in. Whether it is
+/// found by the search, `by_text`, is not asked where a search led to it.
+fn filters(engine: Engine, listing: &Listing, by_text: bool, of: impl Fn(String) -> String) -> String {
     let mut filters = Vec::new();
-    if listing.radius_mm.is_some() {
-        filters.push(format!("{} <= :radius", geo::distance_expression(engine)));
+    if listing.circle().is_some() {
+        let distance = geo::distance_expression(engine);
+        filters.push(format!("f.latitude BETWEEN :south AND :north AND {distance} <= :radius"));
     }
-    if listing.search.is_some() {
-        let creator = "(SELECT u.username FROM users u WHERE u.id = f.creator_id)";
-        let columns = ["f.title", "f.description", "f.location_address", creator];
-        let found = columns.map(|column| text::contains(engine, column, ":search"));
-        filters.push(format!("({})", found.join(" OR ")));
+    if by_text && listing.search.is_some() {
+        filters.push(text::finds(engine));
     }
     if filters.is_empty() { String::new() } else { format!(" AND {}", of(filters.join(" AND "))) }
+}
+
+/// What a flyer `f` must be where its place or its text led to it: shown, and of the feed.
+fn shown_elsewhere(engine: Engine, listing: &Listing, by_text: bool) -> String {
+    let shown = shown(listing, "f.") + &filters(engine, listing, by_text, |f| f);
+    match listing.feed {
+        Feed::All(_) => shown,
+        Feed::Favorites(_) | Feed::Favorited(_) => format!(
+            "{shown} AND (SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id)"
+        ),
+        Feed::Following(_) => format!("{shown} AND {}", merge::is_followed(engine)),
+        Feed::Creator { .. } => format!("f.creator_id = :creator AND {shown}"),
+    }
 }
 
 /// What the feeds' indexes hold.
@@ -178,12 +194,25 @@ pub(super) fn unmarked(prefix: &str) -> String {
 }
 
 /// The binds that say what is listed, in page and count.
-fn listing_binds(listing: &Listing, now: NaiveDateTime) -> Vec<(&'static str, Value)> {
+pub(super) fn listing_binds(
+    engine: Engine,
+    listing: &Listing,
+    now: NaiveDateTime,
+) -> Vec<(&'static str, Value)> {
     let mut binds =
         vec![("now", Value::Time(now)), ("viewer", Value::Int(listing.feed.viewer().unwrap_or_default()))];
     binds.extend(listing.categories.map(|set| ("categories", Value::Int(i16::from(set).into()))));
-    binds.extend(listing.radius_mm.map(|radius| ("radius", Value::Int(radius))));
-    binds.extend(listing.search.clone().map(|text| ("search", Value::Text(text))));
+    if let Some(circle) = listing.circle() {
+        let (south, north) = circle.latitudes();
+        binds.extend([
+            ("radius", Value::Int(circle.radius_mm)),
+            ("south", Value::Real(south)),
+            ("north", Value::Real(north)),
+        ]);
+    }
+    if let Some(search) = &listing.search {
+        binds.extend(search::binds(engine, search));
+    }
     if let Feed::Creator { creator, .. } = listing.feed {
         binds.push(("creator", Value::Int(creator)));
     }
@@ -193,11 +222,16 @@ fn listing_binds(listing: &Listing, now: NaiveDateTime) -> Vec<(&'static str, Va
     binds
 }
 
-pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColumns> {
+pub(super) fn page(engine: Engine, request: &FeedRequest, lead: Lead) -> Statement<CardColumns> {
     let FeedRequest { listing, page, now } = request;
     let way = Way::of(page.direction());
     let position = page.position();
-    let mut binds = listing_binds(listing, *now);
+    let (route, route_binds) = Route::of(engine, listing, lead);
+    let mut binds = listing_binds(engine, listing, *now);
+    binds.extend(route_binds);
+    if let Route::Search { .. } = route {
+        binds.extend(search::position_binds(engine, page.direction(), position.at, *now));
+    }
     binds.extend([
         ("at", Value::Time(position.at)),
         ("id", Value::Int(position.id)),
@@ -212,9 +246,9 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
             ("beyond", Value::Int(way.beyond)),
             ("last", Value::Int((page.offset() + page.limit() - 1).into())),
         ]);
-        (by_distance(engine, listing, &way), "k.distance")
+        (by_distance(engine, &route, &way), "k.distance")
     } else {
-        let keys = walk(engine, listing, &way, ":id", ":limit OFFSET :offset");
+        let keys = route.walk(engine, &way, ":id", ":limit OFFSET :offset");
         let distance = match listing.location {
             Some(_) => geo::distance_expression(engine),
             None => "CAST(NULL AS bigint)",
@@ -283,35 +317,87 @@ fn cards(
     )
 }
 
-/// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
-fn walk(engine: Engine, listing: &Listing, way: &Way, id: &str, limit: &str) -> String {
-    let Way { order, behind, .. } = way;
-    let Source { from, at, id: row_id, shown, .. } = Source::of(engine, listing);
-    match listing.feed {
-        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) | Feed::Creator { .. } => format!(
-            "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {shown} \
-             AND ({at}, {row_id}) {behind} (:at, {id}) ORDER BY {at} {order}, {row_id} {order} LIMIT {limit}"
-        ),
-        Feed::Following(_) => following::walk(engine, &shown, way, id, limit),
+/// The way to a page's keys.
+enum Route {
+    /// One list, the range of an index.
+    List(Source),
+    /// Many of them.
+    Merge { lists: Lists, shown: String },
+    /// Those that a search finds.
+    Search { shown: String, is_long: bool },
+}
+
+impl Route {
+    /// The route that a lead stands for, with its binds.
+    fn of(engine: Engine, listing: &Listing, lead: Lead) -> (Self, Option<(&'static str, Value)>) {
+        let lead = if listing.has_other_leads() { lead } else { Lead::Feed };
+        match (lead, listing.circle(), &listing.search) {
+            (Lead::Place, Some(circle), _) => {
+                let cover = circle.cover();
+                let cells = Lists::cells(engine, &cover.cells);
+                let shown = shown_elsewhere(engine, listing, true);
+                (Self::Merge { lists: Lists::Cells(cover.grid), shown }, Some(("cells", Value::Text(cells))))
+            }
+            (Lead::Text, _, Some(search)) => {
+                let shown = shown_elsewhere(engine, listing, false);
+                (Self::Search { shown, is_long: search::is_long(search) }, None)
+            }
+            // Without a place or a search, they lead nowhere.
+            _ => {
+                let source = Source::of(engine, listing);
+                match listing.feed {
+                    Feed::Following(_) => (Self::Merge { lists: Lists::Followed, shown: source.shown }, None),
+                    _ => (Self::List(source), None),
+                }
+            }
+        }
+    }
+
+    /// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
+    fn walk(&self, engine: Engine, way: &Way, id: &str, limit: &str) -> String {
+        match self {
+            Self::List(Source { from, at, id: row_id, shown, .. }) => {
+                let Way { order, behind, .. } = way;
+                format!(
+                    "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {shown} \
+                     AND ({at}, {row_id}) {behind} (:at, {id}) ORDER BY {at} {order}, {row_id} {order} LIMIT {limit}"
+                )
+            }
+            Self::Merge { lists, shown } => Merge { engine, way, lists: *lists, shown }.walk(id, limit),
+            Self::Search { shown, is_long } => {
+                Search { engine, way, shown, is_long: *is_long }.walk(id, limit)
+            }
+        }
+    }
+
+    /// The `(id, sorted_at, distance)` of the listed flyers from the position's second to the one in which the page
+    /// ends.
+    fn down_to_the_edge(&self, engine: Engine, way: &Way) -> String {
+        let distance = geo::distance_expression(engine);
+        match self {
+            Self::List(Source { with_flyers, at, shown, .. }) => {
+                let Way { behind, before, .. } = way;
+                // Rows of the position's own second come on top of these: the edge is never too near.
+                let edge = self.walk(engine, way, ":beyond", "1 OFFSET :last");
+                format!(
+                    "SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM {with_flyers} {shown} \
+                     AND {at} {behind}= :at AND {at} {before}= coalesce((SELECT sorted_at FROM ({edge}) e), :end)"
+                )
+            }
+            Self::Merge { lists, shown } => {
+                Merge { engine, way, lists: *lists, shown }.down_to_the_edge(distance)
+            }
+            Self::Search { shown, is_long } => {
+                Search { engine, way, shown, is_long: *is_long }.down_to_the_edge(distance)
+            }
+        }
     }
 }
 
 /// The keys in the order of a feed with a location: see the module's text.
-fn by_distance(engine: Engine, listing: &Listing, way: &Way) -> String {
+fn by_distance(engine: Engine, route: &Route, way: &Way) -> String {
     let Way { order, distance_order, behind, before, .. } = way;
-    let distance = geo::distance_expression(engine);
-    let Source { with_flyers, at, shown, .. } = Source::of(engine, listing);
-    let rows = match listing.feed {
-        Feed::All(_) | Feed::Favorites(_) | Feed::Favorited(_) | Feed::Creator { .. } => {
-            // Rows of the position's own second come on top of these: the edge is never too near.
-            let edge = walk(engine, listing, way, ":beyond", "1 OFFSET :last");
-            format!(
-                "SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM {with_flyers} {shown} \
-                 AND {at} {behind}= :at AND {at} {before}= coalesce((SELECT sorted_at FROM ({edge}) e), :end)"
-            )
-        }
-        Feed::Following(_) => following::down_to_the_edge(engine, &shown, way, distance),
-    };
+    let rows = route.down_to_the_edge(engine, way);
     format!(
         "SELECT id, sorted_at, distance FROM ({rows}) f \
          WHERE sorted_at <> :at OR distance {before} :distance OR (distance = :distance AND id {behind} :id) \
@@ -320,13 +406,29 @@ fn by_distance(engine: Engine, listing: &Listing, way: &Way) -> String {
 }
 
 /// Counts the listed flyers up to the limit of exact counts and one.
-pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
-    let Source { from, shown, .. } = Source::of(engine, listing);
+pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime, lead: Lead) -> Statement<BigInt> {
     let limit = COUNT_LIMIT + 1;
-    Statement::new(
-        format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f"),
-        &listing_binds(listing, now),
-    )
+    let (route, route_binds) = Route::of(engine, listing, lead);
+    let text = match &route {
+        Route::Search { shown, is_long } => {
+            let way = Way::of(Direction::Forward);
+            let search = Search { engine, way: &way, shown, is_long: *is_long };
+            let (tables, found, named) = search.all();
+            format!(
+                "WITH {tables} SELECT count(*) FROM (SELECT 1 FROM {found} UNION ALL SELECT 1 FROM {named} \
+                 LIMIT {limit}) f"
+            )
+        }
+        Route::Merge { lists, shown } => {
+            format!("SELECT count(*) FROM (SELECT 1 FROM {} {shown} LIMIT {limit}) f", lists.all(engine))
+        }
+        Route::List(Source { from, shown, .. }) => {
+            format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f")
+        }
+    };
+    let mut binds = listing_binds(engine, listing, now);
+    binds.extend(route_binds);
+    Statement::new(text, &binds)
 }
 
 /// The images of up to [`MAX_PAGE_SIZE`] flyers, of each flyer in order.

@@ -2,10 +2,13 @@
 //!
 //! A page is one SELECT for the cards with creator and flags, and one for their images. What the page
 //! costs does not depend on how deep it lies: the module `keys` finds the page's flyers over narrow indexes, and
-//! only those are fetched.
+//! only those are fetched. Where a feed is searched, or asked near a place, one SELECT before may say by which index:
+//! see [`Lead`].
 
-mod following;
 mod keys;
+mod lead;
+mod merge;
+mod search;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -15,11 +18,13 @@ use utoipa::ToSchema;
 
 use crate::db::{Db, Engine};
 use crate::error::Result;
-use crate::geo::Location;
+use crate::geo::{Circle, Location};
 use crate::models::{Categories, FlyerImage};
 use crate::page::{Count, Page, PageRequest, Position};
 use crate::schema::flyers;
 use crate::sql::Statement;
+
+pub use lead::{Lead, Leads, Survey, SurveyColumns, survey_query};
 
 /// Which flyers a feed shows, and to whom: those that are valid now, and to a creator all of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +106,12 @@ impl Listing {
         let Self { radius_mm, search, .. } = self;
         let place = self.location.map(bits);
         format!("{}/{viewer}/{place:x?}/{categories:?}/{radius_mm:?}/{search:?}", self.feed.name())
+    }
+
+    /// Around where flyers are wanted, where that is asked.
+    fn circle(&self) -> Option<Circle> {
+        let (center, radius_mm) = self.location.zip(self.radius_mm)?;
+        Some(Circle { center, radius_mm })
     }
 
     /// A favorite's time has microseconds: there are no ties for a distance to break.
@@ -280,21 +291,41 @@ fn kilometres(mm: i64) -> f64 {
     hundredths / 100.0
 }
 
-/// Loads a page of a feed: two statements, and the count where no cursor carries it.
+/// Loads a page of a feed: two statements, the count where no cursor carries it, and a survey where a list that is
+/// searched or asked near a place needs one.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`] for a creator who is not there;
 /// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database.
 pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard>> {
-    let rows: Vec<CardRow> = page_query(connection.engine(), request).load(connection)?;
+    let leads = leads(connection, &request.listing)?;
+    load_by(connection, request, leads)
+}
+
+/// What leads to a list: known, or by a survey.
+fn leads(connection: &mut Db, listing: &Listing) -> Result<Leads> {
+    let engine = connection.engine();
+    if let Some(leads) = listing.leads(engine) {
+        return Ok(leads);
+    }
+    let survey: Survey = survey_query(engine, listing).get_result(connection)?;
+    Ok(listing.leads_by(engine, survey))
+}
+
+/// Loads a page of a feed as [`load`] does, on a given way: all of them lead to the same page.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_by(connection: &mut Db, request: &FeedRequest, leads: Leads) -> Result<Page<FlyerCard>> {
+    let rows: Vec<CardRow> = page_query(connection.engine(), request, leads.page).load(connection)?;
     if let (Feed::Creator { creator, .. }, []) = (request.listing.feed, &rows[..]) {
         // Only who is there has flyers: no other page needs to ask.
         crate::users::exists(connection, creator)?;
     }
     let rows = rows.into_iter().map(|row| (row.position(), row)).collect();
     let page = Page::assemble(&request.page, rows, || {
-        let rows: i64 =
-            count_query(connection.engine(), &request.listing, request.now).get_result(connection)?;
+        let rows: i64 = count_query(connection.engine(), &request.listing, request.now, leads.count)
+            .get_result(connection)?;
         Ok::<_, crate::Error>(Count::from(rows))
     })?;
     let items = into_cards(connection, page.items, request.listing.feed.viewer(), request.now)?;
@@ -345,13 +376,15 @@ pub fn images_query(flyer_ids: &[i64]) -> Statement<ImageColumns> {
 }
 
 /// The cards of a page, in the direction of travel and one more than it has, without their images.
+///
+/// A lead that the list does not offer is the feed's own.
 #[must_use]
-pub fn page_query(engine: Engine, request: &FeedRequest) -> Statement<CardColumns> {
-    keys::page(engine, request)
+pub fn page_query(engine: Engine, request: &FeedRequest, lead: Lead) -> Statement<CardColumns> {
+    keys::page(engine, request, lead)
 }
 
 /// How many flyers a list has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
 #[must_use]
-pub fn count_query(engine: Engine, listing: &Listing, now: NaiveDateTime) -> Statement<BigInt> {
-    keys::count(engine, listing, now)
+pub fn count_query(engine: Engine, listing: &Listing, now: NaiveDateTime, lead: Lead) -> Statement<BigInt> {
+    keys::count(engine, listing, now, lead)
 }

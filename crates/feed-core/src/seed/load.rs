@@ -8,7 +8,8 @@ use diesel::{QueryResult, copy_from, insert_into, sql_query};
 use crate::db::Db;
 use crate::error::Result;
 use crate::models::{Favorite, Flyer, FlyerImage, Follow, User};
-use crate::schema::{favorites, flyer_images, flyers, follows, users};
+use crate::schema::{favorites, flyer_images, flyer_texts, flyers, follows, user_texts, users};
+use crate::text::{FlyerText, UserText};
 
 pub(super) fn users(connection: &mut Db, rows: Vec<User>) -> QueryResult<usize> {
     match connection {
@@ -17,10 +18,24 @@ pub(super) fn users(connection: &mut Db, rows: Vec<User>) -> QueryResult<usize> 
     }
 }
 
+pub(super) fn user_texts(connection: &mut Db, rows: Vec<UserText>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(user_texts::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(user_texts::table).from_insertable(rows).execute(c),
+    }
+}
+
 pub(super) fn flyers(connection: &mut Db, rows: Vec<Flyer>) -> QueryResult<usize> {
     match connection {
         Db::Sqlite(c) => each(rows, |row| insert_into(flyers::table).values(row).execute(c)),
         Db::Postgres(c) => copy_from(flyers::table).from_insertable(rows).execute(c),
+    }
+}
+
+pub(super) fn flyer_texts(connection: &mut Db, rows: Vec<FlyerText>) -> QueryResult<usize> {
+    match connection {
+        Db::Sqlite(c) => each(rows, |row| insert_into(flyer_texts::table).values(row).execute(c)),
+        Db::Postgres(c) => copy_from(flyer_texts::table).from_insertable(rows).execute(c),
     }
 }
 
@@ -79,19 +94,6 @@ pub(super) fn reserve(connection: &mut Db, table: &'static str, rows: u32) -> Re
     Ok(last.id - rows + 1)
 }
 
-/// Keeps other writers out until the transaction ends; readers go on.
-///
-/// Whoever writes locks a row of `users` before anything else, but for the sweeper, who asks as we do here: so nobody is
-/// stopped who already holds what we want.
-pub(super) fn lock(connection: &mut Db) -> Result<()> {
-    connection.exclude_other_bulk_changes()?;
-    match connection {
-        // The transaction holds the only write lock already.
-        Db::Sqlite(_) => Ok(()),
-        Db::Postgres(c) => Ok(c.batch_execute("LOCK TABLE users IN EXCLUSIVE MODE")?),
-    }
-}
-
 /// Leaves the database as it would be after some time of use, now that all is committed.
 ///
 /// PostgreSQL gets its statistics, and the visibility map that index-only scans need. SQLite moves the
@@ -99,9 +101,9 @@ pub(super) fn lock(connection: &mut Db) -> Result<()> {
 pub(super) fn tidy_up(connection: &mut Db) {
     let tidied = match connection {
         Db::Sqlite(c) => c.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)"),
-        Db::Postgres(c) => {
-            c.batch_execute("VACUUM (ANALYZE) users, flyers, flyer_images, favorites, follows")
-        }
+        Db::Postgres(c) => c.batch_execute(
+            "VACUUM (ANALYZE) users, user_texts, flyers, flyer_texts, flyer_images, favorites, follows",
+        ),
     };
     // Either comes by itself later: no reason to call a load failed that is there.
     if let Err(error) = tidied {

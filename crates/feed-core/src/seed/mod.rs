@@ -28,6 +28,7 @@ use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::models::FlyerCopy;
 use crate::password;
+use crate::text::{FlyerText, UserText};
 
 pub use plan::Plan;
 
@@ -126,7 +127,7 @@ pub fn seed(
     let password_hash = password::hash(PASSWORD)?;
     database.with_writer(|connection| {
         let outcome = connection.write(|connection| {
-            load::lock(connection)?;
+            connection.exclude_other_writers()?;
             if people::demo_account_exists(connection)? {
                 return Ok(Outcome::AlreadyThere);
             }
@@ -171,7 +172,9 @@ fn add(
         if others {
             people::make_usernames_free(connection, &mut rows)?;
         }
+        let texts = rows.iter().map(|user| UserText::new(user.id, &user.username)).collect();
         added.users += load::users(connection, rows)?;
+        load::user_texts(connection, texts)?;
         Ok(())
     })?;
 
@@ -181,7 +184,9 @@ fn add(
     in_chunks("flyers", flyers, CHUNK, progress, |flyers| {
         let (rows, images): (Vec<_>, Vec<_>) = flyers.map(|flyer| source.next(flyer)).unzip();
         copies.extend(rows.iter().map(FlyerCopy::from));
+        let texts = rows.iter().map(FlyerText::from).collect();
         added.flyers += load::flyers(connection, rows)?;
+        load::flyer_texts(connection, texts)?;
         added.flyer_images += load::images(connection, images.into_iter().flatten().collect())?;
         Ok(())
     })?;

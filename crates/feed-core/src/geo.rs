@@ -1,8 +1,9 @@
 //! Places on the globe, the distance between them, and the cells that a circle covers.
 //!
-//! Every flyer lies in a cell of two grids, one of 1/64 degree a side (1.7 km from south to north) and one of 1/4 (28
-//! km), and an index of each has the newest flyers of a cell in order. A circle is covered by cells of the finer grid
-//! where those are few, else of the coarser one: its flyers are in so many lists, whatever lies elsewhere.
+//! Every flyer lies in a cell of three grids, of 1/64 degree a side (1.7 km from south to north), of 1/16 (7 km) and of
+//! 1/4 (28 km), and an index of each has the newest flyers of a cell in order. A circle is covered by cells of the finest
+//! grid of which it needs few: its flyers are in so many lists, whatever lies elsewhere, but for what lies in the cells
+//! that its rim cuts.
 
 /// Mean radius of the Earth in kilometres.
 const EARTH_RADIUS_KM: f64 = 6371.0;
@@ -42,6 +43,8 @@ impl Location {
 pub(crate) enum Grid {
     /// Cells of 1/64 degree a side.
     Small,
+    /// Cells of 1/16 degree a side.
+    Medium,
     /// Cells of 1/4 degree a side.
     Large,
 }
@@ -49,14 +52,15 @@ pub(crate) enum Grid {
 /// What a row of cells counts for in a cell's number: more than there are columns.
 const ROW: i64 = 32_768;
 
-/// More cells than these of the small grid are too many lists to look into.
-const MOST_SMALL_CELLS: usize = 2_048;
+/// More cells than these are too many lists to look into, where there is a coarser grid.
+const MOST_CELLS: usize = 1_000;
 
 impl Grid {
     /// Cells a degree: a power of two, so that a cell's number has no rounding in it.
     fn per_degree(self) -> f64 {
         match self {
             Self::Small => 64.0,
+            Self::Medium => 16.0,
             Self::Large => 4.0,
         }
     }
@@ -72,6 +76,7 @@ impl Grid {
     pub(crate) fn index(self) -> &'static str {
         match self {
             Self::Small => "flyers_small_cell_feed",
+            Self::Medium => "flyers_medium_cell_feed",
             Self::Large => "flyers_large_cell_feed",
         }
     }
@@ -80,6 +85,7 @@ impl Grid {
     pub(crate) fn cell(self, engine: crate::db::Engine) -> String {
         match (engine, self) {
             (crate::db::Engine::Sqlite, Self::Small) => "f.small_cell".to_owned(),
+            (crate::db::Engine::Sqlite, Self::Medium) => "f.medium_cell".to_owned(),
             (crate::db::Engine::Sqlite, Self::Large) => "f.large_cell".to_owned(),
             (crate::db::Engine::Postgres, _) => {
                 let n = self.per_degree();
@@ -135,14 +141,13 @@ impl Circle {
         cosine.clamp(-1.0, 1.0).acos().to_degrees() + 1e-9
     }
 
-    /// The cells that it touches: of the small grid where they are few.
+    /// The cells that it touches, of the finest grid of which they are few.
     pub(crate) fn cover(self) -> Cover {
-        let small = self.cells(Grid::Small, MOST_SMALL_CELLS);
-        let (grid, cells) = match small {
-            Some(cells) => (Grid::Small, cells),
-            None => (Grid::Large, self.cells(Grid::Large, usize::MAX).unwrap_or_default()),
-        };
-        Cover { grid, cells }
+        let few = |grid| Some(Cover { grid, cells: self.cells(grid, MOST_CELLS)? });
+        few(Grid::Small).or_else(|| few(Grid::Medium)).unwrap_or_else(|| Cover {
+            grid: Grid::Large,
+            cells: self.cells(Grid::Large, usize::MAX).unwrap_or_default(),
+        })
     }
 
     /// The cells of a grid that it touches; none where they are more than `most`.
@@ -281,7 +286,7 @@ mod tests {
         };
         assert!(matches!(cells(100_000), (Grid::Small, 1..=4)), "{:?}", cells(100_000));
         assert!(matches!(cells(20_000_000), (Grid::Small, 500..=900)), "{:?}", cells(20_000_000));
-        assert!(matches!(cells(50_000_000), (Grid::Large, 8..=30)), "{:?}", cells(50_000_000));
+        assert!(matches!(cells(50_000_000), (Grid::Medium, 200..=350)), "{:?}", cells(50_000_000));
         assert!(matches!(cells(500_000_000), (Grid::Large, 1_000..=2_000)), "{:?}", cells(500_000_000));
     }
 

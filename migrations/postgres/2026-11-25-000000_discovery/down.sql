@@ -1,4 +1,5 @@
 DROP INDEX flyers_small_cell_feed;
+DROP INDEX flyers_medium_cell_feed;
 DROP INDEX flyers_large_cell_feed;
 DROP INDEX flyers_feed;
 DROP INDEX flyers_creator_feed;

@@ -23,9 +23,13 @@ CREATE INDEX flyer_texts_trigrams ON flyer_texts
     USING gin (text gin_trgm_ops, (CAST(extract(epoch FROM created_at) AS bigint) / 524288));
 CREATE INDEX user_texts_trigrams ON user_texts USING gin (text gin_trgm_ops);
 
--- Near me: the newest flyers of one cell, which is 1/64 degree a side, or 1/4.
+-- Near me: the newest flyers of one cell, which is 1/64 degree a side, or 1/16, or 1/4.
 CREATE INDEX flyers_small_cell_feed ON flyers (
     (CAST(floor((latitude + 90) * 64) AS bigint) * 32768 + CAST(floor((longitude + 180) * 64) AS bigint)),
+    created_at DESC, id DESC
+) INCLUDE (latitude, longitude, creator_id, valid_until, valid_from, categories) WHERE expired = FALSE;
+CREATE INDEX flyers_medium_cell_feed ON flyers (
+    (CAST(floor((latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((longitude + 180) * 16) AS bigint)),
     created_at DESC, id DESC
 ) INCLUDE (latitude, longitude, creator_id, valid_until, valid_from, categories) WHERE expired = FALSE;
 CREATE INDEX flyers_large_cell_feed ON flyers (

@@ -1,8 +1,10 @@
 DROP INDEX flyers_small_cell_feed;
+DROP INDEX flyers_medium_cell_feed;
 DROP INDEX flyers_large_cell_feed;
 DROP INDEX flyers_feed;
 DROP INDEX flyers_creator_feed;
 ALTER TABLE flyers DROP COLUMN small_cell;
+ALTER TABLE flyers DROP COLUMN medium_cell;
 ALTER TABLE flyers DROP COLUMN large_cell;
 CREATE INDEX flyers_feed ON flyers (created_at DESC, id_key DESC, creator_id, valid_until, valid_from, categories)
     WHERE expired = FALSE;

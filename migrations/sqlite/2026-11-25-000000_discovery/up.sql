@@ -57,14 +57,19 @@ BEGIN
     INSERT INTO user_trigrams (rowid, text) VALUES (NEW.user_id, NEW.text);
 END;
 
--- The cells that a flyer lies in: of 1/64 degree a side and of 1/4. They take no place in the table.
+-- The cells that a flyer lies in: of 1/64 degree a side, of 1/16 and of 1/4. They take no place in the table.
 ALTER TABLE flyers ADD COLUMN small_cell BIGINT GENERATED ALWAYS AS
     (CAST((latitude + 90) * 64 AS INTEGER) * 32768 + CAST((longitude + 180) * 64 AS INTEGER)) VIRTUAL;
+ALTER TABLE flyers ADD COLUMN medium_cell BIGINT GENERATED ALWAYS AS
+    (CAST((latitude + 90) * 16 AS INTEGER) * 32768 + CAST((longitude + 180) * 16 AS INTEGER)) VIRTUAL;
 ALTER TABLE flyers ADD COLUMN large_cell BIGINT GENERATED ALWAYS AS
     (CAST((latitude + 90) * 4 AS INTEGER) * 32768 + CAST((longitude + 180) * 4 AS INTEGER)) VIRTUAL;
 -- Near me: the newest flyers of one cell.
 CREATE INDEX flyers_small_cell_feed ON flyers
     (small_cell, created_at DESC, id_key DESC, latitude, longitude, creator_id, valid_until, valid_from, categories)
+    WHERE expired = FALSE;
+CREATE INDEX flyers_medium_cell_feed ON flyers
+    (medium_cell, created_at DESC, id_key DESC, latitude, longitude, creator_id, valid_until, valid_from, categories)
     WHERE expired = FALSE;
 CREATE INDEX flyers_large_cell_feed ON flyers
     (large_cell, created_at DESC, id_key DESC, latitude, longitude, creator_id, valid_until, valid_from, categories)

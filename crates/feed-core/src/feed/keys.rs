@@ -72,10 +72,8 @@ impl Way {
 
 /// Where the rows of a feed are, each with all that decides whether it is shown and where.
 struct Source {
-    /// The tables, and what joins them.
+    /// The table, with a condition that lacks its end.
     from: String,
-    /// The same with the flyers `f`.
-    with_flyers: String,
     /// The column that the feed is sorted by, then by the next.
     at: &'static str,
     id: &'static str,
@@ -89,23 +87,19 @@ impl Source {
             let favorites = by_index(engine, "favorites v", index);
             Self {
                 from: format!("{favorites} WHERE v.user_id = :viewer AND"),
-                with_flyers: format!(
-                    "{favorites} CROSS JOIN flyers f WHERE f.id = v.flyer_id AND v.user_id = :viewer AND"
-                ),
                 at,
                 id: "v.flyer_id",
-                shown: shown(listing, "v.flyer_")
+                shown: shown(engine, listing, "v.flyer_")
                     + &filters(engine, listing, true, |f| {
                         format!("(SELECT {f} FROM flyers f WHERE f.id = v.flyer_id)")
                     }),
             }
         };
         let of_flyers = |from: String| Self {
-            with_flyers: from.clone(),
             from,
             at: "f.created_at",
             id: id_key(engine),
-            shown: shown(listing, "f.") + &filters(engine, listing, true, |f| f),
+            shown: shown(engine, listing, "f.") + &filters(engine, listing, true, |f| f),
         };
         match listing.feed {
             Feed::All(_) => of_flyers(format!("{} WHERE", by_index(engine, "flyers f", "flyers_feed"))),
@@ -145,12 +139,19 @@ pub(super) fn id_key(engine: Engine) -> &'static str {
 }
 
 /// Not marked as expired, valid by the clock, and of a wanted category: all from columns of the feed's index.
-fn shown(listing: &Listing, prefix: &str) -> String {
+///
+/// IS TRUE says nothing new, but to PostgreSQL: it would enter the index of all that has begun, which is nearly all there
+/// is, where it thinks much of the other conditions.
+fn shown(engine: Engine, listing: &Listing, prefix: &str) -> String {
     let valid = if listing.feed.is_own() {
         "TRUE".to_owned()
     } else {
         let unmarked = unmarked(prefix);
-        format!("{unmarked} AND {prefix}valid_from <= :now AND {prefix}valid_until > :now")
+        let begun = match engine {
+            Engine::Sqlite => format!("{prefix}valid_from <= :now"),
+            Engine::Postgres => format!("({prefix}valid_from <= :now) IS TRUE"),
+        };
+        format!("{unmarked} AND {begun} AND {prefix}valid_until > :now")
     };
     match listing.categories {
         None => valid,
@@ -163,8 +164,7 @@ fn shown(listing: &Listing, prefix: &str) -> String {
 fn filters(engine: Engine, listing: &Listing, by_text: bool, of: impl Fn(String) -> String) -> String {
     let mut filters = Vec::new();
     if listing.circle().is_some() {
-        let distance = geo::distance_expression(engine);
-        filters.push(format!("f.latitude BETWEEN :south AND :north AND {distance} <= :radius"));
+        filters.push(is_near(engine));
     }
     if by_text && listing.search.is_some() {
         filters.push(text::finds(engine));
@@ -172,15 +172,21 @@ fn filters(engine: Engine, listing: &Listing, by_text: bool, of: impl Fn(String)
     if filters.is_empty() { String::new() } else { format!(" AND {}", of(filters.join(" AND "))) }
 }
 
+/// Whether the flyer `f` is within the circle; what is out of its latitudes is told without trigonometry.
+pub(super) fn is_near(engine: Engine) -> String {
+    let distance = geo::distance_expression(engine);
+    format!("f.latitude BETWEEN :south AND :north AND {distance} <= :radius")
+}
+
 /// What a flyer `f` must be where its place or its text led to it: shown, and of the feed.
 fn shown_elsewhere(engine: Engine, listing: &Listing, by_text: bool) -> String {
-    let shown = shown(listing, "f.") + &filters(engine, listing, by_text, |f| f);
+    let shown = shown(engine, listing, "f.") + &filters(engine, listing, by_text, |f| f);
     match listing.feed {
         Feed::All(_) => shown,
         Feed::Favorites(_) | Feed::Favorited(_) => format!(
             "{shown} AND (SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id)"
         ),
-        Feed::Following(_) => format!("{shown} AND {}", merge::is_followed(engine)),
+        Feed::Following(_) => format!("{shown} AND {}", merge::is_followed(engine, "f.creator_id")),
         Feed::Creator { .. } => format!("f.creator_id = :creator AND {shown}"),
     }
 }
@@ -324,7 +330,7 @@ enum Route {
     /// Many of them.
     Merge { lists: Lists, shown: String },
     /// Those that a search finds.
-    Search { shown: String, is_long: bool },
+    Search { shown: String, published_by: String, is_long: bool },
 }
 
 impl Route {
@@ -340,7 +346,12 @@ impl Route {
             }
             (Lead::Text, _, Some(search)) => {
                 let shown = shown_elsewhere(engine, listing, false);
-                (Self::Search { shown, is_long: search::is_long(search) }, None)
+                let published_by = match listing.feed {
+                    Feed::Following(_) => merge::is_followed(engine, "u.user_id"),
+                    Feed::Creator { .. } => "u.user_id = :creator".to_owned(),
+                    _ => "TRUE".to_owned(),
+                };
+                (Self::Search { shown, published_by, is_long: search::is_long(search) }, None)
             }
             // Without a place or a search, they lead nowhere.
             _ => {
@@ -364,8 +375,8 @@ impl Route {
                 )
             }
             Self::Merge { lists, shown } => Merge { engine, way, lists: *lists, shown }.walk(id, limit),
-            Self::Search { shown, is_long } => {
-                Search { engine, way, shown, is_long: *is_long }.walk(id, limit)
+            Self::Search { shown, published_by, is_long } => {
+                Search { engine, way, shown, published_by, is_long: *is_long }.walk(id, limit)
             }
         }
     }
@@ -375,20 +386,34 @@ impl Route {
     fn down_to_the_edge(&self, engine: Engine, way: &Way) -> String {
         let distance = geo::distance_expression(engine);
         match self {
-            Self::List(Source { with_flyers, at, shown, .. }) => {
-                let Way { behind, before, .. } = way;
-                // Rows of the position's own second come on top of these: the edge is never too near.
-                let edge = self.walk(engine, way, ":beyond", "1 OFFSET :last");
+            Self::List(Source { from, at, id, shown }) => {
+                let last = way.last;
+                let walked = self.walk(engine, way, ":beyond", ":reach");
+                let second = |second: &str| {
+                    format!("SELECT {id} AS id, {at} AS sorted_at FROM {from} {shown} AND {at} = {second}")
+                };
+                let (own, edge) = (second(":at"), second("(SELECT at FROM edge)"));
+                let flyer = match engine {
+                    Engine::Sqlite => "CROSS JOIN flyers f WHERE f.id = k.id",
+                    Engine::Postgres => {
+                        "CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = k.id OFFSET 0) f"
+                    }
+                };
+                // Nothing is asked twice but the second in which the page ends, whose rows the walk cuts off.
                 format!(
-                    "SELECT f.id, f.created_at AS sorted_at, {distance} AS distance FROM {with_flyers} {shown} \
-                     AND {at} {behind}= :at AND {at} {before}= coalesce((SELECT sorted_at FROM ({edge}) e), :end)"
+                    "WITH walked AS MATERIALIZED ({walked}), \
+                     edge AS MATERIALIZED (SELECT CASE WHEN count(*) = :reach THEN {last}(sorted_at) END AS at \
+                     FROM walked) \
+                     SELECT f.id, k.sorted_at, {distance} AS distance FROM (\
+                     SELECT id, sorted_at FROM walked WHERE sorted_at <> coalesce((SELECT at FROM edge), :end) \
+                     UNION ALL {own} UNION ALL {edge}) k {flyer}"
                 )
             }
             Self::Merge { lists, shown } => {
                 Merge { engine, way, lists: *lists, shown }.down_to_the_edge(distance)
             }
-            Self::Search { shown, is_long } => {
-                Search { engine, way, shown, is_long: *is_long }.down_to_the_edge(distance)
+            Self::Search { shown, published_by, is_long } => {
+                Search { engine, way, shown, published_by, is_long: *is_long }.down_to_the_edge(distance)
             }
         }
     }
@@ -410,9 +435,9 @@ pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime, lead:
     let limit = COUNT_LIMIT + 1;
     let (route, route_binds) = Route::of(engine, listing, lead);
     let text = match &route {
-        Route::Search { shown, is_long } => {
+        Route::Search { shown, published_by, is_long } => {
             let way = Way::of(Direction::Forward);
-            let search = Search { engine, way: &way, shown, is_long: *is_long };
+            let search = Search { engine, way: &way, shown, published_by, is_long: *is_long };
             let (tables, found, named) = search.all();
             format!(
                 "WITH {tables} SELECT count(*) FROM (SELECT 1 FROM {found} UNION ALL SELECT 1 FROM {named} \
@@ -420,7 +445,7 @@ pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime, lead:
             )
         }
         Route::Merge { lists, shown } => {
-            format!("SELECT count(*) FROM (SELECT 1 FROM {} {shown} LIMIT {limit}) f", lists.all(engine))
+            format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {limit}) f", lists.all(engine, shown))
         }
         Route::List(Source { from, shown, .. }) => {
             format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f")

@@ -7,16 +7,17 @@
 //!   that lies around at most;
 //! - the *text*: the trigrams of the search, see [`super::search`]. It goes through all that have them at most.
 //!
-//! What is shorter leads. Where that does not follow from the question, a *survey* tells, one statement of bounded cost:
-//! it counts the feed's relations up to [`FEW`], and only where they are more, what lies around the place up to
-//! [`FEW`], and how many of [`SAMPLE`] flyers, evenly spread over all there are, have the text. So many that a sample
-//! has some are found soon by whatever is walked; where it has none, the text's own list is short.
+//! Where that does not follow from the question, a *survey* tells, one statement of bounded cost. It counts the feed's
+//! relations up to [`FEW`]: few of them are looked at one by one. Only where they are more, it counts what lies around the
+//! place up to [`FEW_AROUND`], and how many of [`SAMPLE`] flyers, evenly spread over all there are, lie around the place and
+//! have the text. What a sample often has is found soon by whatever is walked; what it has seldom or never is a short
+//! list of its own.
 //!
 //! Every way gives the same page; the survey only says which is the cheapest.
 
 use diesel::sql_types::BigInt;
 
-use super::keys::listing_binds;
+use super::keys::{is_near, listing_binds, unmarked};
 use super::merge::Lists;
 use super::{Feed, Listing, search};
 use crate::db::Engine;
@@ -51,24 +52,37 @@ impl From<Lead> for Leads {
 
 /// So few rows are looked at one by one.
 const FEW: u32 = 1_000;
+/// So few rows of cells are passed by: most of them tell by the index alone that they are out of the circle.
+const FEW_AROUND: u32 = 10_000;
 /// As many follows as have their flyers counted.
 const FEW_FOLLOWS: u32 = 200;
-/// As many flyers are asked for the text.
+/// As many flyers are the sample.
 const SAMPLE: i64 = 256;
-/// Hits in the sample from which a text is frequent, about 2 % of all: a page of it lies within a thousand flyers.
-const FREQUENT: i64 = 6;
-/// Hits from which a count that goes by recency ends within ten thousand flyers.
-const VERY_FREQUENT: i64 = 26;
+
+/// Hits in the sample below which something is seldom: 2 % of all flyers. From there on, a walk of flyers has a page
+/// of it within a thousand.
+const SELDOM: i64 = 6;
+/// The same for 10 %. To count a thousand of it, a walk goes past ten thousand.
+const RATHER_SELDOM: i64 = 26;
+/// The same for 25 %: many lists have one each among their first few.
+const NOT_OFTEN: i64 = 64;
+/// Every text, however frequent.
+const ALWAYS: i64 = i64::MAX;
 
 /// The columns of a survey.
-pub type SurveyColumns = (BigInt, BigInt, BigInt);
+pub type SurveyColumns = (BigInt, BigInt, BigInt, BigInt);
 
 /// What a survey tells, each number as far as it was counted.
 #[derive(Debug, Clone, Copy, diesel::Queryable)]
 pub struct Survey {
+    /// Flyers that the feed's relations lead to.
     relations: i64,
+    /// Flyers in the cells around the place.
     around: i64,
-    hits: i64,
+    /// Of the sample, those within the circle.
+    near: i64,
+    /// Of the sample, those with the text.
+    searched: i64,
 }
 
 impl Listing {
@@ -80,40 +94,62 @@ impl Listing {
         !matches!(self.feed, Feed::Favorited(_)) && !self.feed.is_own()
     }
 
+    fn is_near(&self) -> bool {
+        self.circle().is_some()
+    }
+
+    /// Whether it is searched for more than an index of trigrams needs.
+    fn has_trigrams(&self) -> bool {
+        self.search.as_deref().is_some_and(search::is_long)
+    }
+
     /// What leads to this list where that follows from the question alone.
     #[must_use]
     pub fn leads(&self, engine: Engine) -> Option<Leads> {
-        let is_long = self.search.as_deref().is_some_and(search::is_long);
-        match (self.feed, self.circle().is_some(), self.search.is_some()) {
+        match (self.feed, self.is_near(), self.search.is_some()) {
             (_, false, false) => Some(Lead::Feed.into()),
             _ if !self.has_other_leads() => Some(Lead::Feed.into()),
             (Feed::All(_), true, false) => Some(Lead::Place.into()),
-            // SQLite's trigrams are in the feed's order: they end as soon as the feed itself.
-            (Feed::All(_), false, true) if engine == Engine::Sqlite && is_long => Some(Lead::Text.into()),
+            (Feed::All(_), false, true) if self.seldom_text(engine) == ALWAYS => Some(Lead::Text.into()),
             _ => None,
+        }
+    }
+
+    /// Hits in the sample below which the text leads.
+    fn seldom_text(&self, engine: Engine) -> i64 {
+        match (self.feed, engine) {
+            _ if !self.has_trigrams() => SELDOM,
+            // In the feed's order, it ends as soon as the feed itself, and knows no lists that nothing is in.
+            (Feed::All(_) | Feed::Following(_), Engine::Sqlite) => ALWAYS,
+            // In no order: but the others would walk far in many lists.
+            (Feed::Following(_), Engine::Postgres) => RATHER_SELDOM,
+            (Feed::All(_), Engine::Postgres) if self.is_near() => RATHER_SELDOM,
+            _ => SELDOM,
         }
     }
 
     /// What leads to this list, by a survey.
     #[must_use]
     pub fn leads_by(&self, engine: Engine, survey: Survey) -> Leads {
-        let Survey { relations, around, hits } = survey;
-        let (near, searched) = (self.circle().is_some(), self.search.is_some());
         let is_all = matches!(self.feed, Feed::All(_));
-        let page = if !is_all && relations < FEW.into() {
+        let seldom_near = if matches!(self.feed, Feed::Following(_)) { NOT_OFTEN } else { SELDOM };
+        // Texts that the sample hardly has are fewer still.
+        let is_rare = self.search.is_some() && survey.searched < 2;
+        let few_around = if is_rare { FEW_AROUND / 2 } else { FEW_AROUND };
+        let page = if !is_all && survey.relations < FEW.into() {
             Lead::Feed
-        } else if near && around < FEW.into() {
+        } else if self.is_near() && survey.around < few_around.into() {
             Lead::Place
-        } else if searched && hits < FREQUENT {
+        } else if self.search.is_some() && survey.searched < self.seldom_text(engine) {
             Lead::Text
-        } else if is_all && near {
+        } else if self.is_near() && survey.near < seldom_near {
             Lead::Place
         } else {
             Lead::Feed
         };
-        let is_long = self.search.as_deref().is_some_and(search::is_long);
-        let by_text = engine == Engine::Postgres && is_all && !near && is_long && hits < VERY_FREQUENT;
-        Leads { page, count: if by_text { Lead::Text } else { page } }
+        let counts_texts = is_all && page == Lead::Feed && self.has_trigrams() && !self.is_near();
+        let count = if counts_texts && survey.searched < RATHER_SELDOM { Lead::Text } else { page };
+        Leads { page, count }
     }
 }
 
@@ -127,19 +163,20 @@ pub fn survey_query(engine: Engine, listing: &Listing) -> Statement<SurveyColumn
         |circle| {
             let cover = circle.cover();
             binds.push(("cells", Value::Text(Lists::cells(engine, &cover.cells))));
-            let flyers = Lists::Cells(cover.grid).all(engine);
-            let unmarked = super::keys::unmarked("f.");
-            format!("(SELECT count(*) FROM (SELECT 1 FROM {flyers} {unmarked} LIMIT {FEW}) f)")
+            let flyers = Lists::Cells(cover.grid).all(engine, &unmarked("f."));
+            format!("(SELECT count(*) FROM (SELECT 1 FROM {flyers} LIMIT {FEW_AROUND}) f)")
         },
     );
-    let hits = if listing.search.is_some() { sample(engine) } else { "0".to_owned() };
-    let where_many = |what: &str| format!("CASE WHEN r.n < {FEW} THEN 0 ELSE {what} END");
+    let sample = sample(engine, listing);
     Statement::new(
         format!(
-            "WITH r AS MATERIALIZED (SELECT {relations} AS n) \
-             SELECT CAST(r.n AS bigint), CAST({} AS bigint), CAST({} AS bigint) FROM r",
-            where_many(&around),
-            where_many(&hits)
+            "WITH r AS MATERIALIZED (SELECT {relations} AS n), \
+             p AS MATERIALIZED (SELECT CASE WHEN n < {FEW} THEN 0 ELSE {around} END AS n FROM r), \
+             s AS MATERIALIZED (SELECT coalesce(sum(near) * {SAMPLE} / count(*), 0) AS near, \
+             coalesce(sum(searched) * {SAMPLE} / count(*), 0) AS searched FROM {sample} HAVING count(*) > 0 \
+             UNION ALL SELECT 0, 0) \
+             SELECT CAST(r.n AS bigint), CAST(p.n AS bigint), CAST(s.near AS bigint), CAST(s.searched AS bigint) \
+             FROM r, p, s LIMIT 1"
         ),
         &binds,
     )
@@ -172,23 +209,31 @@ fn relations(engine: Engine, feed: Feed) -> String {
     }
 }
 
-/// How many of some flyers, evenly spread over all by their ids, have the text.
-fn sample(engine: Engine) -> String {
-    let end =
-        |order: &str| format!("(SELECT t.flyer_id FROM flyer_texts t ORDER BY t.flyer_id {order} LIMIT 1)");
+/// Some flyers, evenly spread over all ids that were given: whether each is `near` and has the text that is `searched`,
+/// as 1 or 0. None where the relations are few, and less where flyers were deleted.
+fn sample(engine: Engine, listing: &Listing) -> String {
     let last = SAMPLE - 1;
     let numbers = match engine {
         Engine::Sqlite => format!(
-            "(WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {last}) SELECT i FROM n) n"
+            "(WITH RECURSIVE n (i) AS (SELECT 0 FROM r WHERE r.n >= {FEW} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
+             SELECT i FROM n) n"
         ),
-        Engine::Postgres => format!("generate_series(0, {last}) AS n (i)"),
+        Engine::Postgres => {
+            format!("generate_series(0, (SELECT {last} FROM r WHERE r.n >= {FEW})) AS n (i)")
+        }
     };
-    let text = "(SELECT t.text FROM flyer_texts t \
-                WHERE t.flyer_id >= e.first + (e.last - e.first) * n.i / {last} ORDER BY t.flyer_id LIMIT 1)"
-        .replace("{last}", &last.to_string());
-    let holds = text::holds(engine, &text);
-    let (first, last) = (end("ASC"), end("DESC"));
-    format!(
-        "(SELECT count(*) FROM (SELECT {first} AS first, {last} AS last LIMIT 1) e CROSS JOIN {numbers} WHERE {holds})"
-    )
+    let end = |order: &str| format!("(SELECT f.id FROM flyers f ORDER BY f.id {order} LIMIT 1)");
+    let ends = format!("(SELECT {} AS first, {} AS last LIMIT 1) e", end("ASC"), end("DESC"));
+    let flyer = format!("e.first + (e.last - e.first) * n.i / {last}");
+    let hit = |condition: String| format!("CASE WHEN {condition} THEN 1 ELSE 0 END");
+    let near = if listing.circle().is_some() { hit(is_near(engine)) } else { "0".to_owned() };
+    let text = "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)";
+    let searched = if listing.search.is_some() { hit(text::holds(engine, text)) } else { "0".to_owned() };
+    let flyers = match engine {
+        Engine::Sqlite => format!("{ends} CROSS JOIN {numbers} CROSS JOIN flyers f WHERE f.id = {flyer}"),
+        Engine::Postgres => format!(
+            "{ends} CROSS JOIN {numbers} CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = {flyer} OFFSET 0) f"
+        ),
+    };
+    format!("(SELECT {near} AS near, {searched} AS searched FROM {flyers}) f")
 }

@@ -95,34 +95,39 @@ impl Lists {
     }
 
     /// What more a flyer `f` that is shown must be to be in one of the lists, behind an AND.
-    ///
-    /// One probe of a primary key: of a join that stops at the first row on SQLite, which is its EXISTS. Not so
-    /// on PostgreSQL, which would turn the walk into a hash and a sort for it.
     fn holds(self, engine: Engine) -> String {
         match self {
-            Self::Followed => format!(" AND {}", is_followed(engine)),
+            Self::Followed => format!(" AND {}", is_followed(engine, "f.creator_id")),
             // Where it is says so already.
             Self::Cells(_) => String::new(),
             Self::Named => " AND f.creator_id IN (SELECT key FROM named)".to_owned(),
         }
     }
 
-    /// All flyers of all lists, as a table with a condition that lacks its end.
-    pub(super) fn all(self, engine: Engine) -> String {
+    /// All flyers `f` of all lists of whom `shown` holds, as a table.
+    ///
+    /// PostgreSQL might rather join the lists with all flyers: OFFSET 0 keeps it to a list at a time.
+    pub(super) fn all(self, engine: Engine, shown: &str) -> String {
         let flyers = by_index(engine, "flyers f", self.index());
-        format!("({}) l CROSS JOIN {flyers} WHERE {} = l.key AND", self.keys(engine, ""), self.key(engine))
+        let list = format!("{flyers} WHERE {} = l.key AND {shown}", self.key(engine));
+        let keys = self.keys(engine, "");
+        match engine {
+            Engine::Sqlite => format!("({keys}) l CROSS JOIN {list}"),
+            Engine::Postgres => format!("({keys}) l CROSS JOIN LATERAL (SELECT 1 FROM {list} OFFSET 0) f"),
+        }
     }
 }
 
-/// Whether `:viewer` follows the creator of the flyer `f`.
-pub(super) fn is_followed(engine: Engine) -> String {
+/// Whether `:viewer` follows the user with this id.
+///
+/// One probe of a primary key: of a join that stops at the first row on SQLite, which is its EXISTS. Not so
+/// on PostgreSQL, which would turn the walk into a hash and a sort for it.
+pub(super) fn is_followed(engine: Engine, user: &str) -> String {
     let exists = match engine {
         Engine::Sqlite => "EXISTS ",
         Engine::Postgres => "",
     };
-    format!(
-        "{exists}(SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = f.creator_id)"
-    )
+    format!("{exists}(SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = {user})")
 }
 
 /// The feed in a direction of travel, behind a position.
@@ -216,7 +221,8 @@ impl Merge<'_> {
              FROM ({merged}) w ORDER BY head {order} NULLS LAST LIMIT (SELECT lists FROM kept)), \
              bound AS MATERIALIZED (SELECT CASE WHEN count(head) = (SELECT lists FROM kept) THEN {last}(head) \
              ELSE :end END AS created_at FROM best), \
-             lists AS MATERIALIZED (SELECT key FROM best UNION ALL SELECT w.key FROM ({more}) w \
+             lists AS MATERIALIZED (SELECT key FROM best WHERE head IS NOT NULL UNION ALL \
+             SELECT w.key FROM ({more}) w \
              WHERE w.key NOT IN (SELECT key FROM best))"
         )
     }

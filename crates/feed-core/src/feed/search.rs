@@ -36,6 +36,8 @@ pub(super) struct Search<'a> {
     pub(super) way: &'a Way,
     /// A condition on the flyer `f`, the search apart.
     pub(super) shown: &'a str,
+    /// A condition on the creator `u` of such flyers.
+    pub(super) published_by: &'a str,
     /// Whether it is long enough for trigrams.
     pub(super) is_long: bool,
 }
@@ -136,7 +138,7 @@ impl Search<'_> {
                 format!("SELECT u.user_id AS key FROM user_texts u WHERE {}", like("u.text", is_long))
             }
         };
-        format!("named AS MATERIALIZED ({select})")
+        format!("named AS MATERIALIZED ({select} AND {})", self.published_by)
     }
 
     /// The tables of `texts`, behind `(:at, {id})`; `with_own_second` also of the position's own second.
@@ -247,12 +249,11 @@ impl Search<'_> {
         )
     }
 
-    /// As tables with a condition that lacks its end: all that is found, the named apart; and the flyers of the named
-    /// that are not among those.
+    /// The table `named`; and as tables, all whose texts are found, and the flyers of the named that are not among those.
     pub(super) fn all(&self) -> (String, String, String) {
         let (found, shown) = (self.found(), self.shown);
         let text = text::holds(self.engine, "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)");
-        let named = format!("{} {shown} AND NOT ({text})", Lists::Named.all(self.engine));
+        let named = Lists::Named.all(self.engine, &format!("{shown} AND NOT ({text})"));
         (self.named(), format!("{found} TRUE"), named)
     }
 }

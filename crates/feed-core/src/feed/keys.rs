@@ -186,7 +186,7 @@ fn shown_elsewhere(engine: Engine, listing: &Listing, by_text: bool) -> String {
         Feed::Favorites(_) | Feed::Favorited(_) => format!(
             "{shown} AND (SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id)"
         ),
-        Feed::Following(_) => format!("{shown} AND {}", merge::is_followed(engine, "f.creator_id")),
+        Feed::Following(_) => format!("{shown} AND {}", merge::is_followed("f.creator_id")),
         Feed::Creator { .. } => format!("f.creator_id = :creator AND {shown}"),
     }
 }
@@ -347,7 +347,7 @@ impl Route {
             (Lead::Text, _, Some(search)) => {
                 let shown = shown_elsewhere(engine, listing, false);
                 let published_by = match listing.feed {
-                    Feed::Following(_) => merge::is_followed(engine, "u.user_id"),
+                    Feed::Following(_) => merge::is_followed("u.user_id"),
                     Feed::Creator { .. } => "u.user_id = :creator".to_owned(),
                     _ => "TRUE".to_owned(),
                 };

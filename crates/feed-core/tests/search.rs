@@ -1,0 +1,152 @@
+//! What a search and a place find right after a write, whatever leads to it.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use chrono::{NaiveDateTime, TimeDelta};
+use feed_core::db::{Database, Db};
+use feed_core::feed::{self, Feed, FeedRequest, Lead, Leads, Listing};
+use feed_core::flyers::{self, FlyerChange, NewFlyer};
+use feed_core::geo::Location;
+use feed_core::page::{PageRequest, Start};
+use feed_core::testing::{TestDatabase, on_both};
+use feed_core::users::{self, AccountChange};
+use feed_core::{favorites, follows, text};
+use pretty_assertions::assert_eq;
+use serde_json::json;
+
+fn now() -> NaiveDateTime {
+    "2026-06-01T12:00:00".parse().unwrap()
+}
+
+fn register(database: &Database, name: &str) -> i64 {
+    let email = format!("{name}@example.org");
+    let registration = json!({"email": email, "password": "correct horse", "username": name});
+    users::register(database, &serde_json::from_value(registration).unwrap(), now()).unwrap().id
+}
+
+fn publish(database: &Database, creator: i64, title: &str) -> i64 {
+    let flyer = json!({
+        "title": title,
+        "description": "Every day from six.",
+        "location_address": "Bahnhofstrasse 1, Zürich",
+        "latitude": 47.3769,
+        "longitude": 8.5417,
+        "valid_from": now().and_utc(),
+        "valid_until": (now() + TimeDelta::days(7)).and_utc(),
+        "categories": ["service"],
+        "images": [{ "url": "https://images.example.org/bread.jpg" }],
+    });
+    let flyer: NewFlyer = serde_json::from_value(flyer).unwrap();
+    database.write(|c| flyers::publish(c, creator, &flyer, now())).unwrap()
+}
+
+fn change(database: &Database, creator: i64, flyer: i64, members: &serde_json::Value) {
+    let change: FlyerChange = serde_json::from_value(members.clone()).unwrap();
+    database.write(|c| flyers::update(c, creator, flyer, &change, now())).unwrap();
+}
+
+/// What a list has, which every lead must find.
+fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
+    let page = PageRequest { start: Start::Page(1), size: 10 };
+    let request = FeedRequest { listing: listing.clone(), page, now: now() };
+    let ids = |c: &mut Db, leads: Option<Leads>| {
+        let page = match leads {
+            None => feed::load(c, &request),
+            Some(leads) => feed::load_by(c, &request, leads),
+        }?;
+        assert_eq!(page.count.value as usize, page.items.len());
+        Ok(page.items.iter().map(|card| card.id).collect::<Vec<_>>())
+    };
+    let chosen = test.database.read(|c| ids(c, None)).unwrap();
+    for lead in [Lead::Feed, Lead::Place, Lead::Text] {
+        let led = test.database.read(|c| ids(c, Some(lead.into()))).unwrap();
+        assert_eq!(led, chosen, "{lead:?} of {listing:?}");
+    }
+    chosen
+}
+
+/// The feeds of `viewer`, who follows `creator` and favorited all of theirs.
+fn feeds(creator: i64, viewer: i64) -> [Feed; 4] {
+    let by_creator = Feed::Creator { creator, viewer: Some(viewer) };
+    [Feed::All(None), Feed::Favorites(viewer), Feed::Following(viewer), by_creator]
+}
+
+#[test]
+fn a_write_shows_in_the_next_search() {
+    on_both(|test| {
+        let database = &test.database;
+        let (creator, viewer) = (register(database, "Jürg"), register(database, "viewer"));
+        database.write(|c| follows::follow(c, viewer, creator, now())).unwrap();
+        let flyer = publish(database, creator, "Bäckerei");
+        database.write(|c| favorites::favorite(c, viewer, flyer, now())).unwrap();
+        let search = |text: &str| {
+            let find = |feed: Feed| found(test, &Listing { search: Some(text::fold(text)), ..feed.into() });
+            let results = feeds(creator, viewer).map(find);
+            assert!(results.iter().all(|ids| *ids == results[0]), "{text}: {results:?}");
+            results[0] == [flyer]
+        };
+        assert!(search("BÄCKEREI") && search("ä") && search("jürg") && search("ü") && search("zürich"));
+        assert!(!search("Zopf") && !search("xq") && !search("Reto"));
+
+        change(database, creator, flyer, &json!({"title": "Zopf"}));
+        assert!(search("zopf") && search("every day") && !search("bäckerei"));
+        change(database, creator, flyer, &json!({"description": "Im Hof.", "location_address": "Chur"}));
+        assert!(search("im hof") && search("CHUR") && !search("zürich") && !search("every"));
+
+        let rename: AccountChange = serde_json::from_value(json!({"username": "Reto"})).unwrap();
+        users::update(database, creator, &rename).unwrap();
+        assert!(search("RETO") && !search("jürg"));
+
+        database.write(|c| flyers::delete(c, creator, flyer)).unwrap();
+        assert!(!search("zopf") && !search("reto"));
+    });
+}
+
+#[test]
+fn a_flyer_that_moves_shows_where_it_is() {
+    on_both(|test| {
+        let database = &test.database;
+        let (creator, viewer) = (register(database, "creator"), register(database, "viewer"));
+        database.write(|c| follows::follow(c, viewer, creator, now())).unwrap();
+        let flyer = publish(database, creator, "Bread");
+        database.write(|c| favorites::favorite(c, viewer, flyer, now())).unwrap();
+        let is_near = |latitude: f64, longitude: f64, km: i64| {
+            let location = Some(Location { latitude, longitude });
+            let find = |feed: Feed| {
+                found(test, &Listing { location, radius_mm: Some(km * 1_000_000), ..feed.into() })
+            };
+            let results = feeds(creator, viewer).map(find);
+            assert!(results.iter().all(|ids| *ids == results[0]), "{results:?}");
+            results[0] == [flyer]
+        };
+        for km in [1, 40, 500] {
+            assert!(is_near(47.3769, 8.5417, km));
+        }
+        for (latitude, longitude) in [(0.0, 180.0), (-90.0, 0.0), (89.99, -179.9)] {
+            change(database, creator, flyer, &json!({"latitude": latitude, "longitude": longitude}));
+            for km in [2, 40, 500] {
+                assert!(is_near(latitude, -longitude, km), "{latitude} {longitude} {km}");
+                assert!(!is_near(47.3769, 8.5417, km));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_search_lacks_is_completed() {
+    on_both(|test| {
+        let database = &test.database;
+        let creator = register(database, "Jürg");
+        let flyer = publish(database, creator, "Bäckerei");
+        assert_eq!(text::complete(database).unwrap(), 0);
+        // As after a migration, or when another program has written.
+        assert_eq!(test.execute("DELETE FROM flyer_texts", &[]), 1);
+        assert_eq!(test.execute("DELETE FROM user_texts", &[]), 1);
+        let search =
+            |text: &str| found(test, &Listing { search: Some(text::fold(text)), ..Feed::All(None).into() });
+        assert!(search("bäckerei").is_empty());
+        assert_eq!(text::complete(database).unwrap(), 2);
+        assert_eq!(search("bäckerei"), [flyer]);
+        assert_eq!(search("jürg"), [flyer]);
+        assert_eq!(text::complete(database).unwrap(), 0);
+    });
+}

@@ -72,7 +72,7 @@ pub struct Problem {
 /// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
 ///
 /// The API's document has them as a table.
-pub(crate) const KINDS: [(&str, u16, &str, &str); 16] = [
+pub(crate) const KINDS: [(&str, u16, &str, &str); 17] = [
     ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
     ("own-follow", 400, "Own follow", "Nobody follows themselves."),
     ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
@@ -94,6 +94,12 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 16] = [
     ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
     ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
     ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
+    (
+        "timed-out",
+        503,
+        "Timed out",
+        "It took too long: try again after `Retry-After` seconds, or ask for less.",
+    ),
 ];
 
 impl ApiError {
@@ -109,6 +115,7 @@ impl ApiError {
             Self::Domain(Domain::NotFound(_)) => "not-found",
             Self::Domain(Domain::Taken(_)) => "taken",
             Self::Domain(Domain::Unavailable(_)) => "unavailable",
+            Self::Domain(Domain::TimedOut(_)) => "timed-out",
             Self::Domain(Domain::Internal(_)) => "internal",
             Self::NoToken => "token-required",
             Self::NoRoute => "no-route",
@@ -208,6 +215,7 @@ mod tests {
             (ApiError::TooLarge(1), 413, "body-too-large"),
             (ApiError::MediaType, 415, "not-json"),
             (ApiError::Domain(Domain::Unavailable(secret())), 503, "unavailable"),
+            (ApiError::Domain(Domain::TimedOut(secret())), 503, "timed-out"),
             (ApiError::Domain(Domain::Internal(secret())), 500, "internal"),
             (ApiError::Refused(StatusCode::NOT_ACCEPTABLE), 406, "refused"),
         ];

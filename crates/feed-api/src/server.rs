@@ -31,6 +31,8 @@ pub fn bind(address: &str) -> Result<TcpListener, StartError> {
 pub struct Server {
     listener: TcpListener,
     state: State,
+    /// For work behind the scenes, which has no limits.
+    database: Database,
     cors: Option<CorsOrigins>,
     workers: Option<usize>,
     sweep_interval: Option<Duration>,
@@ -49,7 +51,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         let secret = config.tokens.secret()?;
         let state = State {
-            database,
+            database: database.limited(config.limits.database()),
             tokens: Tokens::new(secret, config.tokens.token_ttl),
             cursors: CursorKey::derive(secret),
             tags: TagKey::derive(secret),
@@ -60,6 +62,7 @@ impl Server {
         Ok(Self {
             listener,
             state,
+            database,
             cors: config.cors_origins()?,
             workers: config.workers.map(usize::from),
             sweep_interval: config.sweep_interval(),
@@ -80,7 +83,7 @@ impl Server {
     /// From the operating system.
     pub async fn run(self) -> Result<(), StartError> {
         if let Some(interval) = self.sweep_interval {
-            actix_web::rt::spawn(sweep_at(interval, self.state.database.clone()));
+            actix_web::rt::spawn(sweep_at(interval, self.database));
         }
         let data = web::Data::new(self.state);
         let cors = self.cors;

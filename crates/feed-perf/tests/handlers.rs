@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDateTime};
 use diesel::prelude::*;
 use feed_api::auth::Tokens;
-use feed_api::config::{DatabaseConfig, Secret, ServeConfig, TokenConfig};
+use feed_api::config::{DatabaseConfig, LimitConfig, Secret, ServeConfig, TokenConfig};
 use feed_api::server::{self, Server};
 use feed_core::clock::Clock;
 use feed_core::db::Db;
@@ -45,6 +45,7 @@ impl Service {
             public_url: None,
             cors_origins: None,
             workers: Some(1),
+            limits: LimitConfig::default(),
             sweep_interval: 0,
         };
         let listener = server::bind(&config.bind).unwrap();

@@ -8,7 +8,7 @@ use feed_core::{seed, users};
 
 use super::progress;
 use crate::auth::Tokens;
-use crate::config::{DatabaseConfig, Secret, ServeConfig, StartError, TokenConfig};
+use crate::config::{DatabaseConfig, LimitConfig, Secret, ServeConfig, StartError, TokenConfig};
 use crate::server::{self, Server};
 
 const FOLDER: &str = "target/demo";
@@ -39,6 +39,7 @@ pub(super) fn run() -> Result<(), StartError> {
         public_url: None,
         cors_origins: None,
         workers: None,
+        limits: LimitConfig::default(),
         sweep_interval: 60,
     };
     let server = Server::build(&config, listen()?, database, clock)?;

@@ -11,6 +11,7 @@ mod feeds;
 mod filters;
 mod flyers;
 mod lists;
+mod load;
 mod patches;
 mod protocol;
 mod relations;

@@ -1,13 +1,15 @@
 //! The connection to either engine, and the pools that lend it.
 
 mod connection;
+mod deadline;
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
+use diesel::result::DatabaseErrorKind;
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection};
 
 use crate::error::{Error, Result};
@@ -16,8 +18,22 @@ use crate::text;
 
 pub use connection::{Db, Engine, MultiBackend};
 
-/// How long a request waits for a connection.
-const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+/// What a piece of work may take of the database before it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a statement may run; none: as long as it takes. On SQLite all statements of one read or write have so
+    /// much together. Waits for locks are within it; on PostgreSQL they may take half of it.
+    pub statement: Option<Duration>,
+    /// How long to wait for a connection of the pool.
+    pub connection: Duration,
+}
+
+/// Those of commands and of work behind the scenes: statements take what they take.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { statement: None, connection: Duration::from_secs(5) }
+    }
+}
 
 /// Where the database is: `sqlite://PATH` or a libpq URL.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,12 +127,13 @@ impl Manager {
             DatabaseUrl::Sqlite(path) => {
                 // "./": a relative path must not be taken for a URI or for `:memory:`.
                 let path = if path.starts_with('/') { path.clone() } else { format!("./{path}") };
+                deadline::install()?;
                 let mut connection = SqliteConnection::establish(&path)?;
                 // WAL: readers and the writer do not wait for each other. FULL: what was acknowledged
                 // survives a power cut.
                 connection
                     .batch_execute(
-                        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                          PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
                     )
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -152,17 +169,64 @@ impl Manager {
 #[derive(Debug)]
 struct Pooled {
     db: Db,
+    /// What the server has been told of the time that a statement may take.
+    statement: Option<Duration>,
     /// The server closed it, as a statement found out: Diesel itself notices only in transactions.
     is_lost: bool,
 }
 
 impl Pooled {
-    /// Does `work`, and remembers where that finds the connection lost.
-    fn run<T>(&mut self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        let answer = work(&mut self.db);
-        let is_server = self.db.engine() == Engine::Postgres;
-        self.is_lost |= is_server && matches!(answer, Err(Error::Unavailable(_)));
+    fn new(db: Db) -> Self {
+        Self { db, statement: None, is_lost: false }
+    }
+
+    /// Does `work` within its time, and remembers where that finds the connection lost.
+    fn run<T>(&mut self, time: &Time, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        let told = self.tell(time.statement);
+        let answer = told.and_then(|()| deadline::until(time.deadline, || work(&mut self.db)));
+        self.is_lost |= matches!(&answer, Err(Error::Unavailable(cause)) if is_cut(cause.as_ref()));
         answer
+    }
+
+    /// Tells the server how long a statement may take: a round trip where the last work had other limits.
+    ///
+    /// Waits for locks end sooner, so that a slow statement and one that was held up are told apart.
+    fn tell(&mut self, statement: Option<Duration>) -> Result<()> {
+        if let Db::Postgres(connection) = &mut self.db
+            && self.statement != statement
+        {
+            // 0 would be no limit.
+            let ms = statement.map_or(0, |time| time.as_millis().max(2));
+            connection
+                .batch_execute(&format!("SET statement_timeout = {ms}; SET lock_timeout = {}", ms / 2))?;
+            self.statement = statement;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the server has closed the connection.
+fn is_cut(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(
+        cause.downcast_ref(),
+        Some(diesel::result::Error::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _
+        ))
+    )
+}
+
+/// What is left to a piece of work.
+struct Time {
+    statement: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+impl Time {
+    /// From now on.
+    fn within(limits: Limits) -> Self {
+        let deadline = limits.statement.and_then(|time| Instant::now().checked_add(time));
+        Self { statement: limits.statement, deadline }
     }
 }
 
@@ -172,7 +236,7 @@ impl r2d2::ManageConnection for Manager {
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
         let db = self.establish().map_err(diesel::r2d2::Error::ConnectionError)?;
-        Ok(Pooled { db, is_lost: false })
+        Ok(Pooled::new(db))
     }
 
     fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
@@ -192,6 +256,7 @@ pub struct Database {
     url: DatabaseUrl,
     readers: r2d2::Pool<Manager>,
     writers: r2d2::Pool<Manager>,
+    limits: Limits,
 }
 
 impl Database {
@@ -230,7 +295,7 @@ impl Database {
             r2d2::Pool::builder()
                 .max_size(size)
                 .min_idle(Some(1))
-                .connection_timeout(CONNECTION_WAIT)
+                .connection_timeout(Limits::default().connection)
                 // A ping before each use would be a round trip a request; `read` retries instead.
                 .test_on_check_out(false)
                 .build(Manager { url: url.clone(), access })
@@ -244,7 +309,13 @@ impl Database {
             Engine::Sqlite => pool(Access::Read, connections)?,
             Engine::Postgres => writers.clone(),
         };
-        Ok(Self { url: url.clone(), readers, writers })
+        Ok(Self { url: url.clone(), readers, writers, limits: Limits::default() })
+    }
+
+    /// The same pools for work with limits of its own, such as that of requests.
+    #[must_use]
+    pub fn limited(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
     }
 
     /// The engine behind it.
@@ -258,13 +329,15 @@ impl Database {
     /// Work that meets a connection which the server closed is done once more on a fresh one.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
+    /// [`Error::TimedOut`].
     pub fn read<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = lend(&self.readers)?;
-        let answer = lent.run(&work);
+        let mut lent = self.lend(&self.readers)?;
+        let time = Time::within(self.limits);
+        let answer = lent.run(&time, &work);
         if lent.is_lost {
             self.reconnect(&mut lent)?;
-            return lent.run(&work);
+            return lent.run(&time, &work);
         }
         answer
     }
@@ -275,16 +348,18 @@ impl Database {
     /// that had begun is not repeated: it may have been kept.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
+    /// [`Error::TimedOut`].
     pub fn write<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = lend(&self.writers)?;
-        let mut begun = lent.run(Db::begin);
+        let mut lent = self.lend(&self.writers)?;
+        let time = Time::within(self.limits);
+        let mut begun = lent.run(&time, Db::begin);
         if lent.is_lost {
             self.reconnect(&mut lent)?;
-            begun = lent.run(Db::begin);
+            begun = lent.run(&time, Db::begin);
         }
         begun?;
-        lent.run(|connection| connection.commit_after(work))
+        lent.run(&time, |connection| connection.commit_after(work))
     }
 
     /// Puts a fresh connection in the place of a lost one. Where there is none to be had, the lost one
@@ -292,21 +367,22 @@ impl Database {
     fn reconnect(&self, lost: &mut Pooled) -> Result<()> {
         let manager = Manager { url: self.url.clone(), access: Access::Write };
         let db = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
-        *lost = Pooled { db, is_lost: false };
+        *lost = Pooled::new(db);
         Ok(())
     }
 
-    /// Lends a connection that may write, outside a transaction: for migrations and loads.
+    /// Lends a connection that may write, outside a transaction and without limits: for migrations and loads.
     ///
     /// # Errors
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free.
     pub fn with_writer<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        lend(&self.writers)?.run(work)
+        let unlimited = self.limited(Limits::default());
+        unlimited.lend(&self.writers)?.run(&Time::within(unlimited.limits), work)
     }
-}
 
-fn lend(pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
-    pool.get().map_err(|e| Error::Unavailable(Box::new(e)))
+    fn lend(&self, pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
+        pool.get_timeout(self.limits.connection).map_err(|e| Error::Unavailable(Box::new(e)))
+    }
 }
 
 /// libpq quotes what it cannot read of a URL, the password included.

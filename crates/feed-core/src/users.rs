@@ -299,6 +299,7 @@ pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDa
             ),
             &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
         )
+        .named("profile")
         .get_result(connection)
         .optional()?;
     let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;

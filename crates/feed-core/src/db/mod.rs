@@ -2,6 +2,7 @@
 
 mod connection;
 mod deadline;
+mod meter;
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,8 @@ use crate::geo;
 use crate::text;
 
 pub use connection::{Db, Engine, MultiBackend};
+use meter::Meter;
+pub use meter::{Usage, measured};
 
 /// What a piece of work may take of the database before it is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,11 +155,14 @@ impl Manager {
                 // more than these queries take. Every query here is a walk of indexes; without an idea of the
                 // values, or with statistics of other users, the planner takes some for work on whole tables. A
                 // price for those and no ban: a banned step that it takes for inevitable costs so much that
-                // it sees no difference between the others.
+                // it sees no difference between the others. The name is for whoever looks at the server, unless the
+                // URL gives another one.
                 connection
                     .batch_execute(
                         "SET plan_cache_mode = force_generic_plan; SET jit = off; SET timezone = 'UTC'; \
-                         SET random_page_cost = 1.1; SET seq_page_cost = 20;",
+                         SET random_page_cost = 1.1; SET seq_page_cost = 20; \
+                         SELECT set_config('application_name', 'feed-api', false) \
+                         WHERE current_setting('application_name') = '';",
                     )
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Postgres(connection))
@@ -176,7 +182,8 @@ struct Pooled {
 }
 
 impl Pooled {
-    fn new(db: Db) -> Self {
+    fn new(mut db: Db) -> Self {
+        db.set_instrumentation(Meter::new());
         Self { db, statement: None, is_lost: false }
     }
 
@@ -197,8 +204,8 @@ impl Pooled {
         {
             // 0 would be no limit.
             let ms = statement.map_or(0, |time| time.as_millis().max(2));
-            connection
-                .batch_execute(&format!("SET statement_timeout = {ms}; SET lock_timeout = {}", ms / 2))?;
+            let settings = format!("SET statement_timeout = {ms}; SET lock_timeout = {}", ms / 2);
+            meter::uncounted(|| connection.batch_execute(&settings))?;
             self.statement = statement;
         }
         Ok(())
@@ -235,8 +242,7 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        let db = self.establish().map_err(diesel::r2d2::Error::ConnectionError)?;
-        Ok(Pooled::new(db))
+        self.establish().map(Pooled::new).map_err(diesel::r2d2::Error::ConnectionError)
     }
 
     fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
@@ -246,6 +252,17 @@ impl r2d2::ManageConnection for Manager {
     fn has_broken(&self, connection: &mut Pooled) -> bool {
         std::thread::panicking() || connection.is_lost || connection.db.is_broken()
     }
+}
+
+/// How many connections a pool has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open ones.
+    pub connections: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+    /// Open ones at most.
+    pub most: u32,
 }
 
 /// An open database: a pool of readers and, on SQLite, one writer.
@@ -381,7 +398,23 @@ impl Database {
     }
 
     fn lend(&self, pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
-        pool.get_timeout(self.limits.connection).map_err(|e| Error::Unavailable(Box::new(e)))
+        let started = Instant::now();
+        let lent = pool.get_timeout(self.limits.connection);
+        meter::add(Usage { waiting: started.elapsed(), ..Usage::default() });
+        lent.map_err(|e| Error::Unavailable(Box::new(e)))
+    }
+
+    /// The pools as they are now, by name: `readers` and `writer` on SQLite, `connections` on PostgreSQL.
+    #[must_use]
+    pub fn pools(&self) -> Vec<(&'static str, PoolState)> {
+        let state = |pool: &r2d2::Pool<Manager>| {
+            let r2d2::State { connections, idle_connections, .. } = pool.state();
+            PoolState { connections, idle: idle_connections, most: pool.max_size() }
+        };
+        match self.engine() {
+            Engine::Sqlite => vec![("readers", state(&self.readers)), ("writer", state(&self.writers))],
+            Engine::Postgres => vec![("connections", state(&self.writers))],
+        }
     }
 }
 

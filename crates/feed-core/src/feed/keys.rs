@@ -232,6 +232,7 @@ pub(super) fn page(engine: Engine, request: &FeedRequest) -> Statement<CardColum
         &format!("k.sorted_at {order}, k.distance {distance_order}, k.id {order}"),
         &binds,
     )
+    .named("feed_page")
 }
 
 /// One flyer by its id.
@@ -247,6 +248,7 @@ pub(super) fn single(engine: Engine, flyer_id: i64, viewer: Option<i64>) -> Stat
             ("viewer", Value::Int(viewer.unwrap_or_default())),
         ],
     )
+    .named("flyer")
 }
 
 /// Fetches what a card shows of the flyers that `keys` names: one probe of a primary key for each of them, one for
@@ -327,6 +329,7 @@ pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime) -> St
         format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f"),
         &listing_binds(listing, now),
     )
+    .named("feed_count")
 }
 
 /// The images of up to [`MAX_PAGE_SIZE`] flyers, of each flyer in order.
@@ -343,4 +346,5 @@ pub(super) fn images(flyer_ids: &[i64]) -> Statement<super::ImageColumns> {
             .to_owned(),
         &[("ids", Value::Ids(ids))],
     )
+    .named("images")
 }

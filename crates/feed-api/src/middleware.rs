@@ -1,4 +1,6 @@
-//! What every answer carries.
+//! What every request passes, and what every answer carries.
+
+use std::time::{Duration, Instant};
 
 use actix_cors::Cors;
 use actix_web::body::{BoxBody, MessageBody};
@@ -9,33 +11,158 @@ use actix_web::http::header::{
     LINK, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError};
+use actix_web::{Error, ResponseError, web};
 
 use crate::config::CorsOrigins;
 use crate::problem::{ApiError, PROBLEM_JSON};
+use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
+use crate::state::State;
+use crate::usage::{self, Taken};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Gives every answer the caller's request id, or one of its own, and logs what went wrong under it.
-pub(crate) async fn request_id(
+/// Gives every answer the caller's request id, or one of its own, and tells the log and the metrics what it took.
+pub(crate) async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = Instant::now();
     let given = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned();
     let id = given.unwrap_or_else(fresh_id);
-    let mut response = next.call(request).await?;
-    if response.status().is_server_error() {
-        let error = response.response().error().map(error_with_causes).unwrap_or_default();
-        tracing::error!(
-            request_id = id.to_str().unwrap_or_default(),
-            method = %response.request().method(),
-            path = response.request().path(),
-            status = response.status().as_u16(),
-            error,
-            "request failed"
-        );
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let under_way = state.as_ref().map(|state| state.metrics.begin());
+    let (response, taken) = usage::of(next.call(request)).await;
+    drop(under_way);
+    let mut response = response?;
+    let time = started.elapsed();
+    let route = response.request().match_pattern();
+    log(&response, &id, route.as_deref(), time, taken);
+    if let Some(state) = state {
+        let method = known(response.request().method());
+        let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+        if let Some(reason) = error.and_then(ApiError::refusal) {
+            state.metrics.refused(reason);
+        }
+        state.metrics.answered(route.as_deref(), method, response.status().as_u16(), time, taken);
+        if state.server_timing
+            && let Ok(timing) = HeaderValue::try_from(server_timing(time, taken))
+        {
+            response.headers_mut().insert(SERVER_TIMING, timing);
+        }
     }
     response.headers_mut().insert(REQUEST_ID, id);
+    Ok(response)
+}
+
+/// One line a request; the path itself, which may be anybody's words, only where we failed.
+fn log(
+    response: &ServiceResponse<impl MessageBody>,
+    id: &HeaderValue,
+    route: Option<&str>,
+    time: Duration,
+    taken: Taken,
+) {
+    let request_id = id.to_str().unwrap_or_default();
+    let method = known(response.request().method());
+    let status = response.status().as_u16();
+    let (total_ms, database_ms) = (ms(time), ms(taken.usage.database));
+    let waiting_ms = ms(taken.usage.waiting);
+    let statements = taken.usage.statements;
+    let error = response.response().error().filter(|_| status >= 500).map(error_with_causes);
+    let path = error.as_ref().map(|_| response.request().path());
+    match status {
+        503 => tracing::warn!(
+            request_id,
+            method,
+            route,
+            path,
+            status,
+            total_ms,
+            statements,
+            database_ms,
+            waiting_ms,
+            error,
+            "request refused"
+        ),
+        500.. => tracing::error!(
+            request_id,
+            method,
+            route,
+            path,
+            status,
+            total_ms,
+            statements,
+            database_ms,
+            waiting_ms,
+            error,
+            "request failed"
+        ),
+        _ => tracing::info!(
+            request_id,
+            method,
+            route,
+            status,
+            total_ms,
+            statements,
+            database_ms,
+            waiting_ms,
+            "request"
+        ),
+    }
+}
+
+/// Milliseconds to the microsecond.
+fn ms(time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a request takes no centuries")]
+    let microseconds = time.as_micros() as f64;
+    microseconds / 1_000.0
+}
+
+fn server_timing(time: Duration, taken: Taken) -> String {
+    let Taken { usage, .. } = taken;
+    format!(
+        "total;dur={}, db;dur={};desc=\"{} statements\", wait;dur={}",
+        ms(time),
+        ms(usage.database),
+        usage.statements,
+        ms(usage.waiting)
+    )
+}
+
+/// The method where it is one of HTTP's: others are anybody's words, and without number.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Lets a request in where there is room and the caller has one left; health always gets in.
+pub(crate) async fn admit(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let Some(state) = state.filter(|_| !matches!(request.path(), "/healthz" | "/readyz")) else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let _turn = match state.gates.requests.enter_now() {
+        Ok(turn) => turn,
+        Err(busy) => return Ok(request.error_response(busy)),
+    };
+    let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(&request)) {
+        None => return Ok(next.call(request).await?.map_into_boxed_body()),
+        Some(Ok(left)) => (next.call(request).await?.map_into_boxed_body(), left),
+        Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
+    };
+    left.write(response.headers_mut());
     Ok(response)
 }
 
@@ -110,7 +237,16 @@ pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
             Method::DELETE,
         ])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, REQUEST_ID])
-        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, REQUEST_ID])
+        .expose_headers([
+            ETAG,
+            LINK,
+            LOCATION,
+            RETRY_AFTER,
+            REQUEST_ID,
+            SERVER_TIMING,
+            RATELIMIT,
+            RATELIMIT_POLICY,
+        ])
         .max_age(3_600);
     match origins {
         None => cors,

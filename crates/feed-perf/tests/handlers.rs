@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDateTime};
 use diesel::prelude::*;
 use feed_api::auth::Tokens;
-use feed_api::config::{DatabaseConfig, LimitConfig, Secret, ServeConfig, TokenConfig};
+use feed_api::config::{
+    AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, TokenConfig,
+};
 use feed_api::server::{self, Server};
 use feed_core::clock::Clock;
 use feed_core::db::Db;
@@ -46,6 +48,8 @@ impl Service {
             cors_origins: None,
             workers: Some(1),
             limits: LimitConfig::default(),
+            rates: RateConfig::off(),
+            admin: AdminConfig::default(),
             sweep_interval: 0,
         };
         let listener = server::bind(&config.bind).unwrap();

@@ -27,7 +27,7 @@ pub(super) async fn update(
 ) -> Result<HttpResponse, ApiError> {
     let hashes = change.password.is_some();
     let work = move |database: &_| users::update(database, caller, &change);
-    let profile = if hashes { state.hash(work).await? } else { state.block(work).await? };
+    let profile = if hashes { state.hash(work).await? } else { state.change(work).await? };
     Ok(HttpResponse::Ok().json(profile))
 }
 

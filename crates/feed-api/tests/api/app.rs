@@ -99,8 +99,10 @@ impl App {
         let fixed = ["serve", "--bind", "127.0.0.1:0", "--jwt-secret", SECRET, "--workers", "2"];
         // The sweeper goes by the database's clock, to which all of a test's flyers are over.
         let unswept = ["--sweep-interval", "0"];
-        let chosen: &[&str] = if arguments.contains(&unswept[0]) { &[] } else { &unswept };
-        let config = ServeOnly::parse_from(fixed.iter().chain(chosen).chain(arguments)).config;
+        let unlimited = ["--rate-limit", "off"];
+        let by_default = [unswept, unlimited];
+        let by_default = by_default.iter().filter(|option| !arguments.contains(&option[0])).flatten();
+        let config = ServeOnly::parse_from(fixed.iter().chain(by_default).chain(arguments)).config;
         let listener = server::bind(&config.bind).unwrap();
         let server = Server::build(&config, listener, database.database.clone(), clock.clone()).unwrap();
         let address = server.address().unwrap();

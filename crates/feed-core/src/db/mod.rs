@@ -56,6 +56,18 @@ impl DatabaseUrl {
             Self::Postgres(_) => Engine::Postgres,
         }
     }
+
+    /// The URL with its passwords left out: for the operator, who wants to see the server and the database.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite://{path}"),
+            Self::Postgres(url) => secrets(url).into_iter().fold(url.clone(), |url, secret| {
+                url.replace(&format!(":{secret}@"), ":…@")
+                    .replace(&format!("password={secret}"), "password=…")
+            }),
+        }
+    }
 }
 
 /// The URL without what may hold a password: safe to print.
@@ -421,12 +433,16 @@ impl Database {
 /// libpq quotes what it cannot read of a URL, the password included.
 fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
     let DatabaseUrl::Postgres(url) = url else { return reason.to_owned() };
-    let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let in_authority = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
-    let in_query = url.split_once("password=").and_then(|(_, rest)| rest.split('&').next());
-    let secrets =
-        [Some(url.as_str()), in_authority, in_query].into_iter().flatten().filter(|s| !s.is_empty());
+    let secrets = std::iter::once(url.as_str()).chain(secrets(url));
     secrets.fold(reason.to_owned(), |text, secret| text.replace(secret, "…"))
+}
+
+/// The passwords in a URL: behind the user, and in parameters (`password`, `sslpassword`).
+fn secrets(url: &str) -> Vec<&str> {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let in_authority = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
+    let in_parameters = url.split("password=").skip(1).filter_map(|rest| rest.split('&').next());
+    in_authority.into_iter().chain(in_parameters).filter(|secret| !secret.is_empty()).collect()
 }
 
 /// libpq's reasons run over several lines.
@@ -471,5 +487,18 @@ mod tests {
     fn a_printed_url_hides_the_password() {
         let url: DatabaseUrl = "postgres://u:hunter2@h/d".parse().unwrap();
         assert!(!format!("{url} {url:?}").contains("hunter2"));
+        for (url, shown) in [
+            ("postgres://u:hunter2@h:1/d?x=1", "postgres://u:…@h:1/d?x=1"),
+            ("postgres://u:hunter2@h1,h2/d", "postgres://u:…@h1,h2/d"),
+            (
+                "postgres://h/d?password=hunter2&x=1&sslpassword=hunter3",
+                "postgres://h/d?password=…&x=1&sslpassword=…",
+            ),
+            ("postgres://u@h/d", "postgres://u@h/d"),
+            ("postgres://u:postgres@h/d", "postgres://u:…@h/d"),
+            ("sqlite:///srv/a.db", "sqlite:///srv/a.db"),
+        ] {
+            assert_eq!(url.parse::<DatabaseUrl>().unwrap().redacted(), shown);
+        }
     }
 }

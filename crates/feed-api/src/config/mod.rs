@@ -1,11 +1,17 @@
 //! The configuration: every option is also an environment variable.
 
+mod environment;
+mod limits;
+
 use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
-use feed_core::db::{Database, DatabaseUrl, Db, Engine, Limits, OpenError};
+use feed_core::db::{Database, DatabaseUrl, Db, Engine, OpenError};
 use feed_core::migrate;
+
+pub use environment::{explained, print, refuse_unknown};
+pub use limits::{AdminConfig, LimitConfig, Rate, RateConfig};
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -59,9 +65,17 @@ pub struct ServeConfig {
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
 
-    /// What a request may take.
+    /// What requests may take, each and together.
     #[command(flatten)]
     pub limits: LimitConfig,
+
+    /// How often a caller may ask.
+    #[command(flatten)]
+    pub rates: RateConfig,
+
+    /// Who sees the inside.
+    #[command(flatten)]
+    pub admin: AdminConfig,
 
     /// Seconds between two sweeps, which mark flyers that are over so that feeds pass over them without
     /// looking; 0 leaves it to `feed-api sweep`.
@@ -114,40 +128,6 @@ impl ServeConfig {
             }
             _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
         }
-    }
-}
-
-/// What a request may take before it is given up.
-#[derive(Debug, Clone, Args)]
-pub struct LimitConfig {
-    /// Milliseconds that a statement of a request may run; 0 for as long as it takes. On an embedded file, all
-    /// statements of the request's read or write together.
-    #[arg(long, env = "FEED_STATEMENT_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.statement_timeout)]
-    pub statement_timeout: u32,
-
-    /// Milliseconds that a request waits for a connection of the pool.
-    #[arg(long, env = "FEED_CONNECTION_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.connection_timeout, value_parser = clap::value_parser!(u32).range(1..))]
-    pub connection_timeout: u32,
-}
-
-impl LimitConfig {
-    const DEFAULT: Self = Self { statement_timeout: 2_000, connection_timeout: 1_000 };
-
-    /// What a request may take of the database.
-    pub(crate) fn database(&self) -> Limits {
-        let ms = |ms: u32| Duration::from_millis(ms.into());
-        Limits {
-            statement: Some(ms(self.statement_timeout)).filter(|time| !time.is_zero()),
-            connection: ms(self.connection_timeout),
-        }
-    }
-}
-
-impl Default for LimitConfig {
-    fn default() -> Self {
-        Self::DEFAULT
     }
 }
 
@@ -208,6 +188,14 @@ pub enum StartError {
         option: &'static str,
         /// What is wrong and what is accepted.
         reason: String,
+    },
+    /// A variable of the environment that no option has.
+    #[error("{name} is no option of this service{}", meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The option with the most similar name.
+        meant: Option<String>,
     },
     /// The database does not open.
     #[error(transparent)]

@@ -34,9 +34,10 @@ pub struct LimitConfig {
           default_value_t = Self::DEFAULT.request_timeout, value_parser = clap::value_parser!(u32).range(1..))]
     pub request_timeout: u32,
 
-    /// Milliseconds in which a request's headers, and then its body, must arrive.
+    /// Milliseconds in which a connection's first headers, and then each body, must arrive; 1,000 at least, since
+    /// the clock behind it ticks every 500.
     #[arg(long, env = "FEED_RECEIVE_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.receive_timeout, value_parser = clap::value_parser!(u32).range(1..))]
+          default_value_t = Self::DEFAULT.receive_timeout, value_parser = clap::value_parser!(u32).range(1_000..))]
     pub receive_timeout: u32,
 
     /// Requests under way at once; more are told to come again.

@@ -12,6 +12,7 @@ mod filters;
 mod flyers;
 mod lists;
 mod load;
+mod operations;
 mod patches;
 mod protocol;
 mod relations;

@@ -23,7 +23,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Gives every answer the caller's request id, or one of its own, and tells the log and the metrics what it took.
-pub(crate) async fn observe(
+///
+/// # Errors
+/// What lies within.
+pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

@@ -7,7 +7,7 @@ use feed_core::db::Usage;
 
 /// What a request has taken.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Taken {
+pub struct Taken {
     /// Of the database; its `waiting` is also that for a turn.
     pub usage: Usage,
     /// Rows of the page that it answers with, where that is one.
@@ -19,7 +19,7 @@ tokio::task_local! {
 }
 
 /// Handles a request, and tells what that took.
-pub(crate) async fn of<F: Future>(request: F) -> (F::Output, Taken) {
+pub async fn of<F: Future>(request: F) -> (F::Output, Taken) {
     let handled = async {
         let output = request.await;
         (output, TAKEN.with(Cell::get))
@@ -28,12 +28,12 @@ pub(crate) async fn of<F: Future>(request: F) -> (F::Output, Taken) {
 }
 
 /// Adds to what the request of this task has taken; nothing outside of one.
-pub(crate) fn add(usage: Usage) {
+pub fn add(usage: Usage) {
     change(|taken| taken.usage += usage);
 }
 
 /// Says how many rows the request answers with.
-pub(crate) fn rows(rows: usize) {
+pub fn rows(rows: usize) {
     change(|taken| taken.rows = Some(rows));
 }
 

@@ -49,7 +49,7 @@ impl Running {
         while address.is_none() {
             let line = lines.next().expect("it listens").unwrap();
             if let Some((_, url)) = line.split_once("metrics on ") {
-                metrics = url.trim().to_owned();
+                url.trim().clone_into(&mut metrics);
             }
             address = line.split_once("listening on http://").map(|(_, address)| address.trim().to_owned());
         }

@@ -1,26 +1,17 @@
 //! The binary as an operator meets it.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod binary;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
 use pretty_assertions::assert_eq;
 
-const SECRET: &str = "a secret of the tests, 32 bytes and more";
-
-/// The binary without any of the caller's configuration.
-fn feed_api(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_feed-api"));
-    command.args(arguments);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FEED_") || name == "DATABASE_URL")
-    {
-        command.env_remove(name);
-    }
-    command
-}
+use binary::{Running, SECRET, feed_api, signal};
 
 /// Asserts exit code 1 with one line on stderr, and returns it.
 #[track_caller]
@@ -30,51 +21,6 @@ fn refused(output: &Output) -> String {
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.starts_with("error: ") && !text.contains("panicked"), "{text}");
     text
-}
-
-/// A server that is stopped when the test ends.
-struct Running {
-    child: Child,
-    address: String,
-    /// The URL of the metrics, with `--admin-bind`.
-    metrics: String,
-}
-
-impl Running {
-    /// Starts `serve` on a free port and waits until it says where.
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let (mut address, mut metrics) = (None, String::new());
-        while address.is_none() {
-            let line = lines.next().expect("it listens").unwrap();
-            if let Some((_, url)) = line.split_once("metrics on ") {
-                url.trim().clone_into(&mut metrics);
-            }
-            address = line.split_once("listening on http://").map(|(_, address)| address.trim().to_owned());
-        }
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.unwrap(), metrics }
-    }
-
-    /// How many requests have no answer yet.
-    fn under_way(&self) -> usize {
-        let text = ureq::get(&self.metrics).call().unwrap().into_body().read_to_string().unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("feed_requests_under_way "));
-        line.unwrap().parse().unwrap()
-    }
-
-    fn status(&self, path: &str) -> u16 {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        agent.get(format!("http://{}{path}", self.address)).call().unwrap().status().as_u16()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -235,11 +181,6 @@ fn logs_are_lines_of_json_where_they_are_to_be() {
             break;
         }
     }
-}
-
-/// Sends a signal to a process.
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
 #[test]

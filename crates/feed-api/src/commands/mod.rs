@@ -171,6 +171,7 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
 
 /// What can be wrong with a configuration though each of its values is of the right form.
 fn check(config: &ServeConfig) -> Result<(), StartError> {
+    config.database.url()?;
     config.tokens.secret()?;
     config.public_url()?;
     config.cors_origins()?;

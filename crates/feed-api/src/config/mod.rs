@@ -263,10 +263,17 @@ impl DatabaseConfig {
     /// # Errors
     /// When the URL is in none of the accepted forms, or the database does not open.
     pub fn open(&self) -> Result<Database, StartError> {
-        let url: DatabaseUrl = self.database_url.parse().map_err(|e: feed_core::db::BadDatabaseUrl| {
+        Ok(Database::open(&self.url()?, self.database_connections)?)
+    }
+
+    /// Where the database is.
+    ///
+    /// # Errors
+    /// When the URL is in none of the accepted forms.
+    pub fn url(&self) -> Result<DatabaseUrl, StartError> {
+        self.database_url.parse().map_err(|e: feed_core::db::BadDatabaseUrl| {
             StartError::option("DATABASE_URL", format!("is bad: {e}"))
-        })?;
-        Ok(Database::open(&url, self.database_connections)?)
+        })
     }
 
     /// Opens the database with the schema of this binary: an embedded file is migrated, a server's

@@ -56,6 +56,27 @@ fn a_write_that_finds_a_lock_taken_is_told_to_come_again() {
 }
 
 #[test]
+fn an_account_is_deleted_however_long_it_takes() {
+    for engine in ENGINES {
+        let app = App::start_with(engine, &["--statement-timeout", "300", "--connection-timeout", "2000"]);
+        let (leaving, user) = (app.user("anna"), app.user("bea"));
+        let flyer = app.publish(&user, "Flyer");
+        std::thread::scope(|scope| {
+            let deletion = app.database.while_locked(LOCK, || {
+                let (app, leaving) = (&app, &leaving);
+                let deletion = scope.spawn(move || app.delete("/api/users/me/", leaving));
+                // Longer than a statement may take.
+                app.put(&format!("/api/favorites/{flyer}/"), &user).expect_problem(503);
+                assert!(!deletion.is_finished());
+                deletion
+            });
+            deletion.join().unwrap().expect(204);
+        });
+        app.get("/api/users/me/", Some(&leaving)).expect_problem(401);
+    }
+}
+
+#[test]
 fn work_over_its_time_is_given_up() {
     for engine in ENGINES {
         let app = App::start_with(engine, &["--statement-timeout", "60000", "--request-timeout", "2000"]);

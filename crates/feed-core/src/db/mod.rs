@@ -162,7 +162,7 @@ impl Manager {
                 Ok(Db::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
-                let mut connection = PgConnection::establish(url)?;
+                let mut connection = PgConnection::establish(&with_patience(url))?;
                 // A generic plan is what five runs end with anyhow: hold it from the first. jit costs
                 // more than these queries take. Every query here is a walk of indexes; without an idea of the
                 // values, or with statistics of other users, the planner takes some for work on whole tables. A
@@ -347,6 +347,12 @@ impl Database {
         Self { limits, ..self.clone() }
     }
 
+    /// The same for work whose statements take what they take.
+    #[must_use]
+    pub fn unhurried(&self) -> Self {
+        self.limited(Limits { statement: None, ..self.limits })
+    }
+
     /// The engine behind it.
     #[must_use]
     pub fn engine(&self) -> Engine {
@@ -430,6 +436,22 @@ impl Database {
     }
 }
 
+/// The URL with an end to libpq's patience, which has none: a server that is away must not hold threads for minutes.
+///
+/// Three seconds to connect and ten for what was sent to arrive, where the URL says nothing else.
+fn with_patience(url: &str) -> String {
+    let mut url = url.to_owned();
+    for (parameter, value, variable) in
+        [("connect_timeout", "3", Some("PGCONNECT_TIMEOUT")), ("tcp_user_timeout", "10000", None)]
+    {
+        if !url.contains(&format!("{parameter}=")) && variable.is_none_or(|v| std::env::var_os(v).is_none()) {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.extend([parameter, "=", value]);
+        }
+    }
+    url
+}
+
 /// libpq quotes what it cannot read of a URL, the password included.
 fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
     let DatabaseUrl::Postgres(url) = url else { return reason.to_owned() };
@@ -452,7 +474,7 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::DatabaseUrl;
+    use super::{DatabaseUrl, with_patience};
 
     #[test]
     fn accepted_urls() {
@@ -480,6 +502,17 @@ mod tests {
             "mysql://h/d",
         ] {
             assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
+        }
+    }
+
+    #[test]
+    fn a_url_has_an_end_to_its_patience() {
+        for (url, expected) in [
+            ("postgres://u@h/d", "postgres://u@h/d?connect_timeout=3&tcp_user_timeout=10000"),
+            ("postgres:///d?host=/run", "postgres:///d?host=/run&connect_timeout=3&tcp_user_timeout=10000"),
+            ("postgres://h/d?connect_timeout=9", "postgres://h/d?connect_timeout=9&tcp_user_timeout=10000"),
+        ] {
+            assert_eq!(with_patience(url), expected);
         }
     }
 

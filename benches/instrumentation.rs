@@ -18,7 +18,7 @@ use feed_api::config::{
     AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, TokenConfig,
 };
 use feed_api::state::State;
-use feed_api::{middleware, usage};
+use feed_api::{telemetry, usage};
 use feed_core::clock::Clock;
 use feed_core::db::{Db, Engine, Usage, measured};
 use feed_core::sql::Statement;
@@ -46,7 +46,7 @@ fn requests(group: &mut BenchmarkGroup<'_, WallTime>, test: &TestDatabase) {
         let app = App::new()
             .app_data(state.clone())
             .route("/api/feed", web::get().to(feed))
-            .wrap(Condition::new(is_observed, from_fn(middleware::observe)));
+            .wrap(Condition::new(is_observed, from_fn(telemetry::observe)));
         let app = system.block_on(init_service(app));
         group.bench_function(id, |b| {
             b.iter_custom(|times| {

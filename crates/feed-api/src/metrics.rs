@@ -95,40 +95,39 @@ impl Metrics {
             ("database", format!("{:?}", database.engine()).to_lowercase()),
         ];
         registry.register("build", "The program", Info::new(build));
-        let metrics = &mut registry;
 
         let answers = Family::<Answer, Counter>::default();
-        metrics.register("http_requests", "Requests by route and answer", answers.clone());
+        registry.register("http_requests", "Requests by route and answer", answers.clone());
         let seconds = histograms(SECONDS);
         let help = "From a request's headers to those of its answer";
-        metrics.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
+        registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
         let database_time = histograms(SECONDS);
         let help = "A request's time in the database";
-        metrics.register_with_unit("request_database_time", help, Unit::Seconds, database_time.clone());
+        registry.register_with_unit("request_database_time", help, Unit::Seconds, database_time.clone());
         let statements = histograms(STATEMENTS);
-        metrics.register("request_statements", "Statements of a request", statements.clone());
+        registry.register("request_statements", "Statements of a request", statements.clone());
         let rows = histograms(ROWS);
-        metrics.register("request_rows", "Rows of the page that a request answers with", rows.clone());
+        registry.register("request_rows", "Rows of the page that a request answers with", rows.clone());
 
         let waiting = Histogram::new(SECONDS);
         let help = "A request's wait for its turn and for a connection";
-        metrics.register_with_unit("request_wait", help, Unit::Seconds, waiting.clone());
+        registry.register_with_unit("request_wait", help, Unit::Seconds, waiting.clone());
         let under_way = Gauge::default();
-        metrics.register("requests_under_way", "Requests that have no answer yet", under_way.clone());
+        registry.register("requests_under_way", "Requests that have no answer yet", under_way.clone());
         let refused = Family::default();
-        metrics.register("requests_refused", "Requests over a limit, by which", refused.clone());
+        registry.register("requests_refused", "Requests over a limit, by which", refused.clone());
 
         let [connections, idle, most] = [(); 3].map(|()| Family::default());
-        metrics.register("pool_connections", "Open connections", connections.clone());
-        metrics.register("pool_connections_idle", "Open connections that nobody uses", idle.clone());
-        metrics.register("pool_connections_max", "Open connections at most", most.clone());
+        registry.register("pool_connections", "Open connections", connections.clone());
+        registry.register("pool_connections_idle", "Open connections that nobody uses", idle.clone());
+        registry.register("pool_connections_max", "Open connections at most", most.clone());
 
         let [sweeps, swept] = [(); 2].map(|()| Family::default());
-        metrics.register("sweeps", "Sweeps, by how they ended", sweeps.clone());
-        metrics.register("swept_flyers", "Flyers whose mark a sweep has set or taken off", swept.clone());
+        registry.register("sweeps", "Sweeps, by how they ended", sweeps.clone());
+        registry.register("swept_flyers", "Flyers whose mark a sweep has set or taken off", swept.clone());
         let last_sweep = Gauge::default();
         let help = "When a sweep last ended well, in seconds since 1970";
-        metrics.register_with_unit("last_sweep_timestamp", help, Unit::Seconds, last_sweep.clone());
+        registry.register_with_unit("last_sweep_timestamp", help, Unit::Seconds, last_sweep.clone());
 
         let paths = routes::paths().into_iter().map(|(path, _)| path).chain([NO_ROUTE]);
         let of_route = |path: &str| {

@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn who_has_all_of_it_again_is_forgotten() {
+        let rate = Rate(std::num::NonZeroU32::new(60_000));
+        let limiter =
+            Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();
+        let limits = [limiter.callers.as_ref().unwrap(), limiter.sign_ins.as_ref().unwrap()];
+        for limit in limits {
+            limit.count(Caller::User(1)).unwrap();
+        }
+        while limits.iter().any(|limit| !limit.limiter.is_empty()) {
+            limiter.forget();
+        }
+    }
+
+    #[test]
     fn callers_without_number_take_no_more_memory() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
         for user in (0..).take(CALLERS + 1_000) {

@@ -13,7 +13,7 @@ use feed_core::sweep::{self, Swept};
 use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_causes};
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{extract, middleware, routes, stop};
+use crate::{extract, middleware, routes, stop, telemetry};
 
 /// Listens on `address`: port 0 takes a free one.
 ///
@@ -141,7 +141,7 @@ fn public(
             .wrap(cors)
             .wrap(from_fn(middleware::problems))
             .wrap(NormalizePath::trim())
-            .wrap(from_fn(middleware::observe))
+            .wrap(from_fn(telemetry::observe))
     });
     let server = server
         .workers(workers)

@@ -121,7 +121,7 @@ fn writes_behind_a_lock_leave_the_feeds_alone_and_their_line_is_short() {
 #[test]
 fn over_the_limit_of_requests_health_stays_up_and_the_others_come_again() {
     for engine in ENGINES {
-        let (app, user, flyer) = patient(engine, &["--max-requests", "1"]);
+        let (app, user, flyer) = patient(engine, &["--max-requests", "1", "--admin-bind", "127.0.0.1:0"]);
         std::thread::scope(|scope| {
             let waiting = app.database.while_locked(LOCK, || {
                 let path = format!("/api/favorites/{flyer}/");
@@ -141,6 +141,7 @@ fn over_the_limit_of_requests_health_stays_up_and_the_others_come_again() {
             waiting.join().unwrap().expect(201);
         });
         app.get("/api/feed/", None).expect(200);
+        assert!(app.metrics().contains("feed_requests_refused_total{reason=\"requests\"} "));
     }
 }
 

@@ -55,19 +55,19 @@ struct Outcome {
     outcome: &'static str,
 }
 
-/// What is measured of one route.
-struct OfRoute {
-    seconds: Histogram,
-    database: Histogram,
-    statements: Histogram,
-    rows: Histogram,
-}
+/// A histogram a route, for those that have something to tell.
+type Histograms = Family<Route, Histogram, fn() -> Histogram>;
 
 /// Everything that `/metrics` shows.
 pub struct Metrics {
     registry: Registry,
     answers: Family<Answer, Counter>,
-    routes: HashMap<String, OfRoute>,
+    /// Every route by its path.
+    routes: HashMap<String, Route>,
+    seconds: Histograms,
+    database: Histograms,
+    statements: Histograms,
+    rows: Histograms,
     waiting: Histogram,
     under_way: Gauge,
     refused: Family<Reason, Counter>,
@@ -98,15 +98,15 @@ impl Metrics {
 
         let answers = Family::<Answer, Counter>::default();
         registry.register("http_requests", "Requests by route and answer", answers.clone());
-        let seconds = histograms(SECONDS);
+        let seconds = Histograms::new_with_constructor(|| Histogram::new(SECONDS));
         let help = "From a request's headers to those of its answer";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
-        let database_time = histograms(SECONDS);
+        let database_time = Histograms::new_with_constructor(|| Histogram::new(SECONDS));
         let help = "A request's time in the database";
         registry.register_with_unit("request_database_time", help, Unit::Seconds, database_time.clone());
-        let statements = histograms(STATEMENTS);
+        let statements = Histograms::new_with_constructor(|| Histogram::new(STATEMENTS));
         registry.register("request_statements", "Statements of a request", statements.clone());
-        let rows = histograms(ROWS);
+        let rows = Histograms::new_with_constructor(|| Histogram::new(ROWS));
         registry.register("request_rows", "Rows of the page that a request answers with", rows.clone());
 
         let waiting = Histogram::new(SECONDS);
@@ -130,21 +130,15 @@ impl Metrics {
         registry.register_with_unit("last_sweep_timestamp", help, Unit::Seconds, last_sweep.clone());
 
         let paths = routes::paths().into_iter().map(|(path, _)| path).chain([NO_ROUTE]);
-        let of_route = |path: &str| {
-            let route = Route { route: path.to_owned() };
-            let of_route = OfRoute {
-                seconds: seconds.get_or_create_owned(&route),
-                database: database_time.get_or_create_owned(&route),
-                statements: statements.get_or_create_owned(&route),
-                rows: rows.get_or_create_owned(&route),
-            };
-            (path.to_owned(), of_route)
-        };
-        let routes = paths.map(of_route).collect();
+        let routes = paths.map(|path| (path.to_owned(), Route { route: path.to_owned() })).collect();
         Self {
             registry,
             answers,
             routes,
+            seconds,
+            database: database_time,
+            statements,
+            rows,
             waiting,
             under_way,
             refused,
@@ -178,18 +172,18 @@ impl Metrics {
         time: Duration,
         taken: Taken,
     ) {
-        let known = route.and_then(|route| self.routes.get_key_value(route));
-        let Some((route, of_route)) = known.or_else(|| self.routes.get_key_value(NO_ROUTE)) else { return };
-        of_route.seconds.observe(time.as_secs_f64());
+        let known = route.and_then(|route| self.routes.get(route));
+        let Some(route) = known.or_else(|| self.routes.get(NO_ROUTE)) else { return };
+        self.seconds.get_or_create(route).observe(time.as_secs_f64());
         if taken.usage.statements > 0 {
-            of_route.database.observe(taken.usage.database.as_secs_f64());
-            of_route.statements.observe(f64::from(taken.usage.statements));
+            self.database.get_or_create(route).observe(taken.usage.database.as_secs_f64());
+            self.statements.get_or_create(route).observe(f64::from(taken.usage.statements));
             self.waiting.observe(taken.usage.waiting.as_secs_f64());
         }
         if let Some(rows) = taken.rows.and_then(|rows| u32::try_from(rows).ok()) {
-            of_route.rows.observe(rows.into());
+            self.rows.get_or_create(route).observe(rows.into());
         }
-        self.answers.get_or_create(&Answer { route: route.clone(), method, status }).inc();
+        self.answers.get_or_create(&Answer { route: route.route.clone(), method, status }).inc();
     }
 
     /// A request was sent away, being over this limit.
@@ -225,8 +219,4 @@ impl Metrics {
         let _ = text::encode(&mut text, &self.registry);
         text
     }
-}
-
-fn histograms<const N: usize>(buckets: [f64; N]) -> Family<Route, Histogram, impl Fn() -> Histogram + Clone> {
-    Family::new_with_constructor(move || Histogram::new(buckets))
 }

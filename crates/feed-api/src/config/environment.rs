@@ -67,10 +67,16 @@ pub fn explained(command: &Command, error: &clap::Error) -> Option<String> {
     let (named, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
     let options = options(command);
     let option = options.iter().find(|option| option.to_string() == named)?;
+    let choices = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(choices)) if !choices.is_empty() => {
+            format!(", only {}", choices.join(", "))
+        }
+        _ => String::new(),
+    };
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let help = option.get_help().map(ToString::to_string).unwrap_or_default();
     let name = variable(option).unwrap_or(named);
-    Some(format!("{name} ({named}) does not take {value:?}{cause}. It takes: {help}"))
+    Some(format!("{name} ({named}) does not take {value:?}{choices}{cause}. It takes: {help}"))
 }
 
 /// One line an option of `serve`: its variable and its value, with what is secret left out, and where it comes from.

@@ -56,6 +56,18 @@ fn a_write_that_finds_a_lock_taken_is_told_to_come_again() {
 }
 
 #[test]
+fn a_feed_that_finds_its_table_locked_is_told_to_come_again() {
+    let app = App::start_with(Engine::Postgres, &["--statement-timeout", "300"]);
+    app.database.while_locked("LOCK TABLE flyers IN ACCESS EXCLUSIVE MODE", || {
+        let refused = app.get("/api/feed/", None).expect_problem(503);
+        // No slow statement: it would have been fast.
+        assert_eq!(refused.json()["type"], "urn:pockitflyer:problem:unavailable");
+        app.get("/healthz", None).expect(200);
+    });
+    app.get("/api/feed/", None).expect(200);
+}
+
+#[test]
 fn an_account_is_deleted_however_long_it_takes() {
     for engine in ENGINES {
         let app = App::start_with(engine, &["--statement-timeout", "300", "--connection-timeout", "2000"]);

@@ -47,7 +47,12 @@ impl Service {
             public_url: None,
             cors_origins: None,
             workers: Some(1),
-            limits: LimitConfig::default(),
+            // However much else the machine has to do.
+            limits: LimitConfig {
+                statement_timeout: 60_000,
+                connection_timeout: 60_000,
+                ..LimitConfig::default()
+            },
             rates: RateConfig::off(),
             admin: AdminConfig::default(),
             sweep_interval: 0,

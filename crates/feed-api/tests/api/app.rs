@@ -102,7 +102,9 @@ impl App {
         // The sweeper goes by the database's clock, to which all of a test's flyers are over.
         let unswept = ["--sweep-interval", "0"];
         let unlimited = ["--rate-limit", "off"];
-        let by_default = [unswept, unlimited];
+        // However much else the machine has to do.
+        let patient = [["--statement-timeout", "60000"], ["--connection-timeout", "60000"]];
+        let by_default = [unswept, unlimited, patient[0], patient[1]];
         let by_default = by_default.iter().filter(|option| !arguments.contains(&option[0])).flatten();
         let config = ServeOnly::parse_from(fixed.iter().chain(by_default).chain(arguments)).config;
         let listener = server::bind(&config.bind).unwrap();

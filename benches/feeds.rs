@@ -48,7 +48,8 @@ fn pages(criterion: &mut Criterion, engine: Engine, reader: &mut Reader, cell: &
 fn count(criterion: &mut Criterion, engine: Engine, reader: &mut Reader, shape: Shape) {
     let listing = Variant::PLAIN.listing(shape);
     criterion.benchmark_group(run::group(engine, shape.name())).bench_function(COUNT_ID, |b| {
-        reader
-            .bench(b, |c| -> i64 { feed::count_query(engine, &listing, shape.now()).get_result(c).unwrap() });
+        reader.bench(b, |c| -> i64 {
+            feed::count_query(engine, &listing, shape.now(), feed::Lead::Feed).get_result(c).unwrap()
+        });
     });
 }

@@ -2,16 +2,19 @@
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
+use actix_web::rt::time::timeout;
 use actix_web::{FromRequest, HttpRequest, web};
 use feed_core::Error;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::problem::ApiError;
+use crate::state::State;
 
 /// Bodies are at most so many bytes: the longest flyer has 94 kB where every character is escaped.
 pub const BODY_LIMIT: usize = 128 * 1024;
@@ -29,8 +32,10 @@ impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest 
             return Box::pin(ready(Err(ApiError::MediaType)));
         }
         let bytes = web::Bytes::from_request(request, payload);
+        let time = request.app_data::<web::Data<State>>().map_or(Duration::MAX, |state| state.receive);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|e| match e.as_response_error().status_code() {
+            let bytes = timeout(time, bytes).await.map_err(|_| ApiError::SlowBody)?;
+            let bytes = bytes.map_err(|e| match e.as_response_error().status_code() {
                 StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(BODY_LIMIT),
                 _ => ApiError::Body("the body did not arrive whole".to_owned()),
             })?;

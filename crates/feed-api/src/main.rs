@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use feed_api::commands::{self, Cli};
+use feed_api::commands;
 
 fn main() -> ExitCode {
-    match commands::run(Cli::parse()) {
+    match commands::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,62 +1,42 @@
-//! What every answer carries.
+//! What every request passes, and what every answer carries.
 
 use actix_cors::Cors;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
-    LINK, LOCATION, RETRY_AFTER, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+    RETRY_AFTER, VARY,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError};
+use actix_web::{Error, ResponseError, web};
 
 use crate::config::CorsOrigins;
 use crate::problem::{ApiError, PROBLEM_JSON};
+use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
+use crate::state::State;
+use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Gives every answer the caller's request id, or one of its own, and logs what went wrong under it.
-pub(crate) async fn request_id(
+/// Lets a request in where there is room and the caller has one left; health always gets in.
+pub(crate) async fn admit(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let given = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned();
-    let id = given.unwrap_or_else(fresh_id);
-    let mut response = next.call(request).await?;
-    if response.status().is_server_error() {
-        let error = response.response().error().map(error_with_causes).unwrap_or_default();
-        tracing::error!(
-            request_id = id.to_str().unwrap_or_default(),
-            method = %response.request().method(),
-            path = response.request().path(),
-            status = response.status().as_u16(),
-            error,
-            "request failed"
-        );
-    }
-    response.headers_mut().insert(REQUEST_ID, id);
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let Some(state) = state.filter(|_| !matches!(request.path(), "/healthz" | "/readyz")) else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let _turn = match state.gates.requests.enter_now() {
+        Ok(turn) => turn,
+        Err(busy) => return Ok(request.error_response(busy)),
+    };
+    let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(&request)) {
+        None => return Ok(next.call(request).await?.map_into_boxed_body()),
+        Some(Ok(left)) => (next.call(request).await?.map_into_boxed_body(), left),
+        Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
+    };
+    left.write(response.headers_mut());
     Ok(response)
-}
-
-fn is_sane(id: &HeaderValue) -> bool {
-    let bytes = id.as_bytes();
-    (1..=128).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
-}
-
-fn fresh_id() -> HeaderValue {
-    let id = format!("{:032x}", rand::random::<u128>());
-    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
-}
-
-fn error_with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.as_error::<ApiError>().and_then(|e| std::error::Error::source(e));
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Says who may keep an answer: nobody without asking again, and the signed-in caller's only the caller.
@@ -110,7 +90,16 @@ pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
             Method::DELETE,
         ])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, REQUEST_ID])
-        .expose_headers([ETAG, LINK, LOCATION, RETRY_AFTER, REQUEST_ID])
+        .expose_headers([
+            ETAG,
+            LINK,
+            LOCATION,
+            RETRY_AFTER,
+            REQUEST_ID,
+            SERVER_TIMING,
+            RATELIMIT,
+            RATELIMIT_POLICY,
+        ])
         .max_age(3_600);
     match origins {
         None => cors,

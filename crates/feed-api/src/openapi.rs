@@ -66,6 +66,9 @@ where it sent one.
 
 Feeds and lists have a weak `ETag`: ask again with `If-None-Match`, and an unchanged page is a 304 without a body.
 
+Callers have so many requests a minute, and less to sign in: `RateLimit` says how many are left (`r`) and in how many \
+seconds all are back (`t`). 429 and 503 have a `Retry-After`, in seconds.
+
 Errors are `application/problem+json` (RFC 9457). Their member `error` is a sentence to show to people; `type` is one of:
 
 | type | status | meaning |
@@ -128,12 +131,14 @@ fn consequences(operation: &mut Operation) {
         add("401", "The token is missing where one is needed, or is bad.");
     }
     if takes_body {
+        add("408", "The body did not arrive in time.");
         add("413", "The body is too large.");
         add("415", "The body is not declared as JSON.");
     }
     if !is_health {
+        add("429", "The caller has no request left: try again later.");
         add("500", "Our fault.");
-        add("503", "The database does not answer: try again.");
+        add("503", "The database does not answer, or there is too much to do: try again.");
     }
     if is_paged {
         paged(operation);

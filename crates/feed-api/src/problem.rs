@@ -34,9 +34,47 @@ pub enum ApiError {
     /// The body is no JSON, or did not arrive whole.
     #[error("{0}")]
     Body(String),
+    /// The body took too long to arrive.
+    #[error("the body did not arrive in time")]
+    SlowBody,
+    /// There is more to do than can be done.
+    #[error("the service has too much to do at the moment; try again soon")]
+    Busy(Busy),
+    /// What is searched, or how wide, takes longer than a request may.
+    #[error("this search takes too long: more letters, another word or a smaller circle are found sooner")]
+    TooBroad,
+    /// The caller has no request left for so many seconds.
+    #[error("these are too many requests; try again in {0} s")]
+    TooMany(u64),
     /// HTTP itself cannot be satisfied: no encoding that the caller takes, or a preflight from an unknown origin.
     #[error("the request's headers ask for what this service does not offer")]
     Refused(StatusCode),
+}
+
+/// What there is too much of to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// Requests under way.
+    Requests,
+    /// Reads.
+    Reads,
+    /// Writes.
+    Writes,
+    /// Passwords to hash.
+    Passwords,
+}
+
+impl Busy {
+    /// What logs and metrics call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Reads => "reads",
+            Self::Writes => "writes",
+            Self::Passwords => "passwords",
+        }
+    }
 }
 
 /// The media type of RFC 9457.
@@ -72,7 +110,7 @@ pub struct Problem {
 /// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
 ///
 /// The API's document has them as a table.
-pub(crate) const KINDS: [(&str, u16, &str, &str); 16] = [
+pub(crate) const KINDS: [(&str, u16, &str, &str); 21] = [
     ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
     ("own-follow", 400, "Own follow", "Nobody follows themselves."),
     ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
@@ -89,11 +127,31 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 16] = [
     ("no-route", 404, "No such path", "The API has nothing at this path."),
     ("method-not-allowed", 405, "Method not allowed", "The path answers other methods; `Allow` names them."),
     ("refused", 406, "Refused", "The headers ask for what the service does not offer; other 4xx too."),
+    ("slow-body", 408, "Slow body", "The body did not arrive in time: send it again."),
     ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
     ("body-too-large", 413, "Body too large", "A body has at most 131,072 bytes."),
     ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
+    (
+        "too-many-requests",
+        429,
+        "Too many requests",
+        "The caller has none left: try again after `Retry-After` seconds, and see `RateLimit`.",
+    ),
     ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
     ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
+    ("overloaded", 503, "Overloaded", "There is too much to do: try again after `Retry-After` seconds."),
+    (
+        "search-too-broad",
+        503,
+        "Search too broad",
+        "This search takes too long: ask for more letters, another word or a smaller circle.",
+    ),
+    (
+        "timed-out",
+        503,
+        "Timed out",
+        "It took too long: try again after `Retry-After` seconds, or ask for less.",
+    ),
 ];
 
 impl ApiError {
@@ -109,7 +167,12 @@ impl ApiError {
             Self::Domain(Domain::NotFound(_)) => "not-found",
             Self::Domain(Domain::Taken(_)) => "taken",
             Self::Domain(Domain::Unavailable(_)) => "unavailable",
+            Self::Domain(Domain::TimedOut(_)) => "timed-out",
             Self::Domain(Domain::Internal(_)) => "internal",
+            Self::SlowBody => "slow-body",
+            Self::Busy(_) => "overloaded",
+            Self::TooBroad => "search-too-broad",
+            Self::TooMany(_) => "too-many-requests",
             Self::NoToken => "token-required",
             Self::NoRoute => "no-route",
             Self::Method(_) => "method-not-allowed",
@@ -117,6 +180,23 @@ impl ApiError {
             Self::MediaType => "not-json",
             Self::Body(_) => "malformed-body",
             Self::Refused(_) => "refused",
+        }
+    }
+
+    /// The same of a list that is searched or asked near a place: there it is the question that takes too long.
+    pub(crate) fn of_search(self) -> Self {
+        match self {
+            Self::Domain(feed_core::Error::TimedOut(_)) => Self::TooBroad,
+            other => other,
+        }
+    }
+
+    /// The limit that the request is over, if it is one that this answers.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        match self {
+            Self::Busy(what) => Some(what.name()),
+            Self::TooMany(_) => Some("rate"),
+            _ => None,
         }
     }
 
@@ -167,6 +247,9 @@ impl ResponseError for ApiError {
             Self::Method(allowed) => {
                 response.insert_header((ALLOW, allowed.as_str()));
             }
+            Self::TooMany(seconds) => {
+                response.insert_header((RETRY_AFTER, seconds.to_string()));
+            }
             _ if status == StatusCode::UNAUTHORIZED => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
             }
@@ -187,7 +270,7 @@ mod tests {
     use actix_web::http::StatusCode;
     use feed_core::Error as Domain;
 
-    use super::ApiError;
+    use super::{ApiError, Busy};
 
     #[test]
     fn every_error_has_its_status_and_tells_nothing_internal() {
@@ -208,7 +291,13 @@ mod tests {
             (ApiError::TooLarge(1), 413, "body-too-large"),
             (ApiError::MediaType, 415, "not-json"),
             (ApiError::Domain(Domain::Unavailable(secret())), 503, "unavailable"),
+            (ApiError::Domain(Domain::TimedOut(secret())), 503, "timed-out"),
+            (ApiError::Domain(Domain::TimedOut(secret())).of_search(), 503, "search-too-broad"),
+            (ApiError::NoRoute.of_search(), 404, "no-route"),
             (ApiError::Domain(Domain::Internal(secret())), 500, "internal"),
+            (ApiError::SlowBody, 408, "slow-body"),
+            (ApiError::TooMany(7), 429, "too-many-requests"),
+            (ApiError::Busy(Busy::Writes), 503, "overloaded"),
             (ApiError::Refused(StatusCode::NOT_ACCEPTABLE), 406, "refused"),
         ];
         for (error, status, kind) in table {

@@ -1,22 +1,19 @@
 //! The server: built and run apart, so that a test knows its address before it serves.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::ContentType;
 use actix_web::middleware::{Compress, Condition, NormalizePath, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, HttpResponse, HttpServer, dev, web};
 use feed_core::clock::Clock;
 use feed_core::db::Database;
-use feed_core::page::CursorKey;
 use feed_core::sweep::{self, Swept};
-use feed_core::validator::TagKey;
-use tokio::sync::Semaphore;
 
-use crate::auth::Tokens;
-use crate::config::{CorsOrigins, ServeConfig, StartError, with_causes};
+use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::problem::ApiError;
 use crate::state::State;
-use crate::{extract, middleware, routes};
+use crate::{extract, middleware, routes, stop, telemetry};
 
 /// Listens on `address`: port 0 takes a free one.
 ///
@@ -30,9 +27,14 @@ pub fn bind(address: &str) -> Result<TcpListener, StartError> {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    /// Where the inside is shown.
+    private: Option<TcpListener>,
     state: State,
+    /// For work behind the scenes, which has no limits.
+    database: Database,
     cors: Option<CorsOrigins>,
-    workers: Option<usize>,
+    workers: usize,
+    limits: LimitConfig,
     sweep_interval: Option<Duration>,
 }
 
@@ -47,23 +49,23 @@ impl Server {
         database: Database,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let secret = config.tokens.secret()?;
-        let state = State {
-            database,
-            tokens: Tokens::new(secret, config.tokens.token_ttl),
-            cursors: CursorKey::derive(secret),
-            tags: TagKey::derive(secret),
-            clock,
-            hashing: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from))),
-            public_url: config.public_url()?,
-        };
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             listener,
-            state,
+            private: None,
+            state: State::new(config, &database, clock)?,
+            database,
             cors: config.cors_origins()?,
-            workers: config.workers.map(usize::from),
+            workers: config.workers.map_or_else(cores, usize::from),
+            limits: config.limits.clone(),
             sweep_interval: config.sweep_interval(),
         })
+    }
+
+    /// Shows the inside on `listener`, from [`crate::config::AdminConfig::listen`], where there is one.
+    #[must_use]
+    pub fn with_private(self, listener: Option<TcpListener>) -> Self {
+        Self { private: listener, ..self }
     }
 
     /// The address that it listens on.
@@ -74,50 +76,141 @@ impl Server {
         self.listener.local_addr().map_err(StartError::io("the listener has no address"))
     }
 
+    /// The address that shows the inside.
+    ///
+    /// # Errors
+    /// From the operating system.
+    pub fn private_address(&self) -> Result<Option<SocketAddr>, StartError> {
+        let address = self.private.as_ref().map(TcpListener::local_addr).transpose();
+        address.map_err(StartError::io("the private listener has no address"))
+    }
+
     /// Serves until it is told to stop by a signal, then lets requests that are under way finish.
     ///
     /// # Errors
     /// From the operating system.
     pub async fn run(self) -> Result<(), StartError> {
-        if let Some(interval) = self.sweep_interval {
-            actix_web::rt::spawn(sweep_at(interval, self.state.database.clone()));
-        }
-        let data = web::Data::new(self.state);
-        let cors = self.cors;
-        let mut server = HttpServer::new(move || {
-            let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
-            App::new()
-                .app_data(data.clone())
-                .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
-                .configure(routes::configure)
-                .wrap(Compress::default())
-                .wrap(from_fn(middleware::cache_headers))
-                .wrap(cors)
-                .wrap(from_fn(middleware::problems))
-                .wrap(NormalizePath::trim())
-                .wrap(from_fn(middleware::request_id))
-        })
-        .shutdown_timeout(10);
-        if let Some(workers) = self.workers {
-            server = server.workers(workers);
-        }
         let failed = || StartError::io("the server failed");
-        server.listen(self.listener).map_err(failed())?.run().await.map_err(failed())
+        let signals = stop::Signals::new()?;
+        if let Some(interval) = self.sweep_interval {
+            actix_web::rt::spawn(sweep_at(interval, self.database, self.state.clone()));
+        }
+        if self.state.limiter.is_some() {
+            actix_web::rt::spawn(forget_callers(self.state.clone()));
+        }
+        let drain_delay = Duration::from_secs(self.limits.drain_delay.into());
+        let private = self.private.map(|listener| private(listener, &self.state)).transpose()?;
+        let private_handle = private.as_ref().map(dev::Server::handle);
+        // Polled by itself, it serves while the public one does.
+        let private = private.map(actix_web::rt::spawn);
+        let public = public(self.listener, &self.state, self.cors, self.workers, &self.limits)?;
+        let stopped = actix_web::rt::spawn(stop::when_told(
+            signals,
+            self.state,
+            drain_delay,
+            public.handle(),
+            private_handle,
+        ));
+        public.await.map_err(failed())?;
+        let _ = stopped.await;
+        match private {
+            Some(private) => private.await.map_err(std::io::Error::other).flatten().map_err(failed()),
+            None => Ok(()),
+        }
     }
 }
 
+/// The server of the API.
+fn public(
+    listener: TcpListener,
+    state: &State,
+    cors: Option<CorsOrigins>,
+    workers: usize,
+    limits: &LimitConfig,
+) -> Result<dev::Server, StartError> {
+    let data = web::Data::new(state.clone());
+    let server = HttpServer::new(move || {
+        let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
+        App::new()
+            .app_data(data.clone())
+            .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
+            .configure(routes::configure)
+            .wrap(from_fn(middleware::admit))
+            .wrap(Compress::default())
+            .wrap(from_fn(middleware::cache_headers))
+            .wrap(cors)
+            .wrap(from_fn(middleware::problems))
+            .wrap(NormalizePath::trim())
+            .wrap(from_fn(telemetry::observe))
+    });
+    let server = server
+        .workers(workers)
+        .disable_signals()
+        .shutdown_timeout(limits.shutdown_timeout.into())
+        .keep_alive(Duration::from_secs(limits.keep_alive.into()))
+        .client_request_timeout(limits.receive())
+        // Of each worker.
+        .max_connections((limits.max_connections as usize).div_ceil(workers));
+    Ok(server.listen(listener).map_err(StartError::io("the server failed"))?.run())
+}
+
+/// The server of those who look after the service.
+fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartError> {
+    let data = web::Data::new(state.clone());
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(data.clone())
+            .route("/metrics", web::get().to(metrics))
+            .default_service(web::to(async || Err::<&str, _>(ApiError::NoRoute)))
+            .wrap(NormalizePath::trim())
+    });
+    let server = server.workers(1).disable_signals().shutdown_timeout(1);
+    Ok(server.listen(listener).map_err(StartError::io("the private server failed"))?.run())
+}
+
+/// All that is measured, in the text format of OpenMetrics.
+async fn metrics(state: web::Data<State>) -> HttpResponse {
+    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut response = HttpResponse::Ok();
+    match text.parse() {
+        Ok(mime) => response.insert_header(ContentType(mime)),
+        Err(_) => response.insert_header(ContentType::plaintext()),
+    };
+    response.body(state.metrics.text(&state.database))
+}
+
 /// Sweeps now and at every interval from now on, until the server stops.
-async fn sweep_at(interval: Duration, database: Database) {
+async fn sweep_at(interval: Duration, database: Database, state: State) {
     let mut ticks = actix_web::rt::time::interval(interval);
     loop {
         ticks.tick().await;
         let database = database.clone();
-        match web::block(move || sweep::sweep(&database)).await {
-            Ok(Ok(swept)) if swept == Swept::default() => {}
-            Ok(Ok(Swept { marked, cleared })) => tracing::info!(marked, cleared, "swept"),
+        let swept = match web::block(move || sweep::sweep(&database)).await {
+            Ok(Ok(swept)) => Some(swept),
             // The next one comes; the feeds are right without it.
-            Ok(Err(error)) => tracing::warn!(error = %with_causes(&error), "the sweep failed"),
-            Err(error) => tracing::warn!(%error, "the sweep failed"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %with_causes(&error), "the sweep failed");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the sweep failed");
+                None
+            }
+        };
+        state.metrics.swept(swept);
+        if let Some(Swept { marked, cleared }) = swept.filter(|swept| *swept != Swept::default()) {
+            tracing::info!(marked, cleared, "swept");
+        }
+    }
+}
+
+/// Forgets every minute whom the limits need not remember.
+async fn forget_callers(state: State) {
+    let mut ticks = actix_web::rt::time::interval(Duration::from_secs(60));
+    loop {
+        ticks.tick().await;
+        if let Some(limiter) = &state.limiter {
+            limiter.forget();
         }
     }
 }

@@ -1,26 +1,17 @@
 //! The binary as an operator meets it.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod binary;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
 use pretty_assertions::assert_eq;
 
-const SECRET: &str = "a secret of the tests, 32 bytes and more";
-
-/// The binary without any of the caller's configuration.
-fn feed_api(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_feed-api"));
-    command.args(arguments);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FEED_") || name == "DATABASE_URL")
-    {
-        command.env_remove(name);
-    }
-    command
-}
+use binary::{Running, SECRET, feed_api, signal};
 
 /// Asserts exit code 1 with one line on stderr, and returns it.
 #[track_caller]
@@ -30,36 +21,6 @@ fn refused(output: &Output) -> String {
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.starts_with("error: ") && !text.contains("panicked"), "{text}");
     text
-}
-
-/// A server that is stopped when the test ends.
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    /// Starts `serve` on a free port and waits until it says where.
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line = lines.find(|l| l.as_ref().unwrap().contains("listening")).expect("it listens").unwrap();
-        let address = line.split("http://").nth(1).unwrap().trim().to_owned();
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address }
-    }
-
-    fn status(&self, path: &str) -> u16 {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        agent.get(format!("http://{}{path}", self.address)).call().unwrap().status().as_u16()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -141,6 +102,150 @@ fn serve_refuses_an_old_schema_on_a_server_unless_it_may_migrate() {
 }
 
 #[test]
+fn what_is_misspelt_or_misread_is_told_with_its_name_and_its_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused_with = |name: &str, value: &str| {
+        let mut command = feed_api(&["serve", "--bind", "127.0.0.1:0"]);
+        command.current_dir(folder.path()).env("FEED_JWT_SECRET", SECRET).env(name, value);
+        refused(&command.output().unwrap())
+    };
+    for (name, value, told) in [
+        ("FEED_STATMENT_TIMEOUT", "1", "is no option of this service; did you mean FEED_STATEMENT_TIMEOUT?"),
+        ("FEED_WORKERS", "many", "does not take \"many\": invalid digit found in string. It takes: Threads"),
+        ("FEED_WORKERS", "0", "0 is not in 1..=1024"),
+        ("FEED_STATEMENT_TIMEOUT", "2s", "It takes: Milliseconds that a statement"),
+        ("FEED_RATE_LIMIT", "0", "not a positive number, nor `off`. It takes: Requests a minute"),
+        ("FEED_LOG_FORMAT", "xml", "does not take \"xml\", only human, json. It takes: "),
+        ("FEED_LOG", "feed_api=loud", "It takes: What is logged"),
+        ("FEED_MIGRATE", "perhaps", "only true, false. It takes: Migrate a server's database"),
+        ("FEED_ADMIN_BIND", "0.0.0.0:0", "--admin-public"),
+        ("FEED_ADMIN_BIND", "nowhere", "cannot listen on nowhere"),
+        ("FEED_PUBLIC_URL", "ftp://a", "absolute http or https URL"),
+    ] {
+        let line = refused_with(name, value);
+        assert!(line.contains(name) || told.contains("cannot listen"), "{name}={value}: {line}");
+        assert!(line.contains(told), "{name}={value}: {line}");
+    }
+    assert!(!folder.path().join("pockitflyer.db").exists(), "the database is not touched");
+    let typed = feed_api(&["serve", "--statement-timeout", "soon"]).output().unwrap();
+    assert!(refused(&typed).contains("--statement-timeout"), "{typed:?}");
+}
+
+#[test]
+fn config_prints_what_serve_would_run_with_and_no_secret() {
+    let config = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let mut command = feed_api(&[&["config"], arguments].concat());
+        command.env("FEED_JWT_SECRET", SECRET).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let url = "postgres://feeds:hunter2@db.example/feeds?sslpassword=hunter3";
+    let text = config(&[("DATABASE_URL", url), ("FEED_RATE_LIMIT", "off")], &["--workers", "3"]);
+    for line in [
+        "DATABASE_URL=postgres://feeds:…@db.example/feeds?sslpassword=…  # environment",
+        "FEED_JWT_SECRET=…  # environment",
+        "FEED_RATE_LIMIT=off  # environment",
+        "FEED_WORKERS=3  # command line",
+        "FEED_STATEMENT_TIMEOUT=2000  # default",
+        "FEED_ADMIN_BIND=  # not set",
+        "FEED_LOG_FORMAT=human  # default",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} in {text}");
+    }
+    assert!(!text.contains("hunter") && !text.contains(SECRET), "{text}");
+    // What Kubernetes sets by itself is nobody's mistake.
+    config(&[("FEED_API_PORT", "tcp://10.0.0.1:80")], &[]);
+}
+
+#[test]
+fn logs_are_lines_of_json_where_they_are_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = feed_api(&["serve", "--bind", "127.0.0.1:0", "--log-format", "json"]);
+    command.current_dir(folder.path()).env("FEED_JWT_SECRET", SECRET);
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut running = Running { child, address: String::new(), metrics: String::new() };
+    for line in lines {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let message = line["message"].as_str().unwrap();
+        if let Some((_, address)) = message.split_once("listening on http://") {
+            running.address = address.to_owned();
+            assert_eq!(running.status("/api/feed/?page_size=7"), 200);
+        }
+        if message == "request" {
+            assert_eq!((&line["route"], &line["method"]), (&"/api/feed".into(), &"GET".into()));
+            assert_eq!((&line["status"], &line["statements"]), (&200.into(), &2.into()), "{line}");
+            assert_eq!(line["request_id"].as_str().unwrap().len(), 32);
+            assert!(line["total_ms"].as_f64().unwrap() >= line["database_ms"].as_f64().unwrap(), "{line}");
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_ends_what_it_has_begun() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let test = TestDatabase::new(engine);
+        let mut command = feed_api(&["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"]);
+        command.args(["--drain-delay", "2", "--statement-timeout", "60000", "--connection-timeout", "60000"]);
+        command.env("DATABASE_URL", &test.url).env("FEED_JWT_SECRET", SECRET);
+        let mut server = Running::start(&mut command);
+        let address = server.address.clone();
+        let url = |path: &str| format!("http://{address}{path}");
+        let account = serde_json::json!({"email": "anna@example.org", "password": "correct horse"});
+        let session = ureq::post(url("/api/auth/register/")).send_json(account).unwrap();
+        let session: serde_json::Value = session.into_body().read_json().unwrap();
+        let authorization = format!("Bearer {}", session["token"].as_str().unwrap());
+
+        // A connection that its client keeps for later, and never uses again.
+        let _idle = std::net::TcpStream::connect(&address).unwrap();
+        std::thread::scope(|scope| {
+            let writing = test.while_locked("UPDATE users SET username = username", || {
+                let request = ureq::patch(url("/api/users/me/")).header("authorization", &authorization);
+                let writing = scope.spawn(move || request.send_json(serde_json::json!({"username": "bea"})));
+                while server.under_way() == 0 {}
+                signal(&server.child, "-TERM");
+                while server.status("/readyz") == 200 {
+                    std::thread::yield_now();
+                }
+                assert_eq!(server.status("/readyz"), 503, "it says so first");
+                assert_eq!(server.status("/api/feed/"), 200, "and serves who has not heard it yet");
+                while std::net::TcpStream::connect(&address).is_ok() {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+                assert!(server.child.try_wait().unwrap().is_none(), "it waits for what is under way");
+                writing
+            });
+            assert_eq!(writing.join().unwrap().unwrap().status().as_u16(), 200, "which does not fail");
+        });
+        assert!(server.child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn the_time_to_stop_has_an_end_and_a_second_signal_is_one() {
+    let test = TestDatabase::new(Engine::Postgres);
+    for (timeout, signals) in [("1", 1), ("3600", 2)] {
+        let mut command = feed_api(&["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"]);
+        command.args(["--shutdown-timeout", timeout, "--receive-timeout", "3600000", "--drain-delay", "1"]);
+        command.env("DATABASE_URL", &test.url).env("FEED_JWT_SECRET", SECRET);
+        let mut server = Running::start(&mut command);
+        // A request that never ends: its body does not come.
+        let mut stream = std::net::TcpStream::connect(&server.address).unwrap();
+        let head = "POST /api/auth/login/ HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n";
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        while server.under_way() == 0 {}
+        signal(&server.child, "-INT");
+        if signals == 2 {
+            while server.status("/readyz") == 200 {}
+            signal(&server.child, "-INT");
+        }
+        assert!(server.child.wait().unwrap().success());
+    }
+}
+
+#[test]
 fn seed_and_token_make_a_usable_service() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let test = TestDatabase::new(engine);
@@ -183,7 +288,7 @@ fn the_demo_answers_its_own_lines() {
     command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/x").env("FEED_JWT_SECRET", "short");
     let child =
         command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut running = Running { child, address: String::new() };
+    let mut running = Running { child, address: String::new(), metrics: String::new() };
     let mut lines = BufReader::new(running.child.stdout.take().unwrap()).lines();
     let curls: Vec<_> =
         lines.by_ref().map(Result::unwrap).filter(|l| l.starts_with("curl ")).take(3).collect();
@@ -214,7 +319,7 @@ fn help_explains_every_option() {
         String::from_utf8(output.stdout).unwrap()
     };
     let all = help(&["--help"]);
-    for command in ["serve", "migrate", "seed", "token", "demo"] {
+    for command in ["serve", "config", "migrate", "seed", "sweep", "token", "demo"] {
         assert!(all.contains(command), "{all}");
     }
     let serve = help(&["serve", "--help"]);

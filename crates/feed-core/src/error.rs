@@ -43,6 +43,9 @@ pub enum Error {
     /// No connection came free in time, or the database is away: worth another try.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A statement took longer than it may: worth another try, or a smaller question.
+    #[error("the database took too long for this")]
+    TimedOut(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Anything that should not happen; its text is for the log alone.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -72,10 +75,16 @@ fn summary(errors: &[FieldError]) -> String {
 
 impl From<Diesel> for Error {
     fn from(error: Diesel) -> Self {
-        // SQLite tells of a lock that did not come free only by its text, and so does Diesel of a deadlock that
+        // SQLite tells of a lock that did not come free and of a deadline only by its text, and so does Diesel of what
         // PostgreSQL has ended.
-        let busy = matches!(&error, Diesel::DatabaseError(_, info)
-            if ["database is locked", "deadlock detected"].contains(&info.message()));
+        let is_told = |texts: &[&str]| matches!(&error, Diesel::DatabaseError(_, info) if texts.contains(&info.message()));
+        let is_over = is_told(&[
+            "interrupted",
+            "canceling statement due to statement timeout",
+            "canceling statement due to user request",
+        ]);
+        let is_busy =
+            is_told(&["database is locked", "deadlock detected", "canceling statement due to lock timeout"]);
         match error {
             Diesel::DatabaseError(
                 DatabaseErrorKind::ClosedConnection
@@ -83,7 +92,8 @@ impl From<Diesel> for Error {
                 | DatabaseErrorKind::SerializationFailure,
                 _,
             ) => Self::Unavailable(Box::new(error)),
-            _ if busy => Self::Unavailable(Box::new(error)),
+            _ if is_over => Self::TimedOut(Box::new(error)),
+            _ if is_busy => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }
     }

@@ -23,8 +23,11 @@ impl Location {
     /// Whole millimetres, so that both engines order alike: the SQL computes the same.
     #[must_use]
     pub fn distance_mm(self, other: Self) -> i64 {
-        let half_lat = (other.latitude - self.latitude).to_radians() / 2.0;
-        let half_lng = (other.longitude - self.longitude).to_radians() / 2.0;
+        // Turned by 360 degrees, two places differ by nothing or by more than some nanometres: the square of less
+        // would be no number for PostgreSQL.
+        let half = |from: f64, to: f64| ((to + 360.0) - (from + 360.0)).to_radians() / 2.0;
+        let half_lat = half(self.latitude, other.latitude);
+        let half_lng = half(self.longitude, other.longitude);
         let a = half_lat.sin() * half_lat.sin()
             + self.latitude.to_radians().cos()
                 * other.latitude.to_radians().cos()
@@ -209,9 +212,11 @@ pub(crate) fn distance_expression(engine: crate::db::Engine) -> &'static str {
         crate::db::Engine::Sqlite => "distance_mm(:lat, :lng, f.latitude, f.longitude)",
         crate::db::Engine::Postgres => {
             "CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, \
-             sin(radians(f.latitude - :lat) / 2.0) * sin(radians(f.latitude - :lat) / 2.0) \
+             sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) \
+             * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) \
              + cos(radians(:lat)) * cos(radians(f.latitude)) \
-             * sin(radians(f.longitude - :lng) / 2.0) * sin(radians(f.longitude - :lng) / 2.0)))) \
+             * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) \
+             * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) \
              * 1000000.0 + 0.5) AS bigint)"
         }
     }

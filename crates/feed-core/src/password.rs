@@ -2,8 +2,10 @@
 //!
 //! A hash or a check takes some 20 ms of one core by design: callers keep it off their async threads.
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Argon2, PasswordHash};
+use std::sync::{Mutex, PoisonError};
+
+use argon2::password_hash::phc::{Output, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 
 use crate::error::{Error, Result};
 
@@ -12,8 +14,18 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Internal`] when the system has no randomness.
 pub fn hash(password: &str) -> Result<String> {
-    let hash = Argon2::default().hash_password(password.as_bytes());
-    hash.map(|h| h.to_string()).map_err(|e| Error::Internal(Box::new(e)))
+    let fail = |error: argon2::password_hash::Error| Error::Internal(Box::new(error));
+    let argon2 = Argon2::default();
+    let salt = rand::random::<[u8; Salt::RECOMMENDED_LENGTH]>();
+    let salt = Salt::new(&salt).map_err(|e| fail(e.into()))?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::default().ident(),
+        version: Some(Version::default().into()),
+        params: argon2.params().try_into().map_err(fail)?,
+        hash: Some(output(&argon2, password, &salt).map_err(fail)?),
+        salt: Some(salt),
+    };
+    Ok(hash.to_string())
 }
 
 /// Whether `password` is the one that `hash` was made of.
@@ -22,9 +34,36 @@ pub fn hash(password: &str) -> Result<String> {
 #[must_use]
 pub fn matches(password: &str, hash: Option<&str>) -> bool {
     let parsed = PasswordHash::new(hash.unwrap_or(NOBODY));
-    let right = parsed.is_ok_and(|h| Argon2::default().verify_password(password.as_bytes(), &h).is_ok());
+    let right = parsed.is_ok_and(|parsed| made_of(password, &parsed).unwrap_or(false));
     right && hash.is_some()
 }
+
+fn made_of(password: &str, hash: &PasswordHash) -> argon2::password_hash::Result<bool> {
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return Ok(false) };
+    let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let argon2 = Argon2::new(hash.algorithm.as_str().try_into()?, version, Params::try_from(hash)?);
+    // In constant time: an `Output` compares so.
+    Ok(output(&argon2, password, salt)? == *expected)
+}
+
+/// What the password comes to, in memory that is kept for the next one.
+fn output(argon2: &Argon2<'_>, password: &str, salt: &Salt) -> argon2::password_hash::Result<Output> {
+    let length = argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let blocks = argon2.params().block_count();
+    let mut memory = MEMORY.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+    memory.resize(memory.len().max(blocks), Block::new());
+    let mut out = [0; Output::MAX_LENGTH];
+    let out = out.get_mut(..length).ok_or(argon2::password_hash::Error::OutputSize)?;
+    let hashed = argon2.hash_password_into_with_memory(password.as_bytes(), salt, out, &mut memory[..blocks]);
+    MEMORY.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+    hashed?;
+    Ok(Output::new(out)?)
+}
+
+/// As many buffers as hashes were ever made at once, which callers bound: 19 MiB each.
+///
+/// Kept, since the allocator would: it holds on to what a thread frees, a block for each thread that ever hashed.
+static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
 
 /// A hash of the same parameters as all others, for accounts that do not exist.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
@@ -32,7 +71,10 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
 
 #[cfg(test)]
 mod tests {
-    use super::{NOBODY, hash, matches};
+    use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+    use argon2::{Argon2, PasswordHash};
+
+    use super::{MEMORY, NOBODY, hash, matches};
 
     #[test]
     fn only_the_right_password_matches() {
@@ -42,6 +84,37 @@ mod tests {
         assert!(!matches("correct horse", None));
         assert!(!matches("correct horse", Some("damaged")));
         assert_ne!(hashed, hash("correct horse").unwrap(), "each hash has a salt of its own");
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_library() {
+        let ours = hash("correct horse").unwrap();
+        let parsed = PasswordHash::new(&ours).unwrap();
+        assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
+        let theirs = Argon2::default().hash_password(b"correct horse").unwrap().to_string();
+        assert!(matches("correct horse", Some(&theirs)) && !matches("wrong horse", Some(&theirs)));
+    }
+
+    #[test]
+    fn a_hash_of_other_parameters_is_checked_by_its_own() {
+        for (memory, passes, lanes) in [(64, 1, 1), (40_000, 1, 2)] {
+            let params = argon2::Params::new(memory, passes, lanes, Some(24)).unwrap();
+            let other = Argon2::from(params).hash_password(b"correct horse").unwrap().to_string();
+            assert!(
+                matches("correct horse", Some(&other)) && !matches("wrong horse", Some(&other)),
+                "{other}"
+            );
+        }
+        assert!(matches("correct horse", Some(&hash("correct horse").unwrap())));
+    }
+
+    #[test]
+    fn one_buffer_serves_one_after_another() {
+        // On one thread or on many. Other tests of this process may be hashing meanwhile.
+        for _ in 0..40 {
+            std::thread::spawn(|| hash("correct horse").unwrap()).join().unwrap();
+        }
+        assert!(MEMORY.lock().unwrap().len() < 10);
     }
 
     #[test]

@@ -63,6 +63,7 @@ impl Relations {
                 ("offset", Value::Int(request.offset().into())),
             ],
         )
+        .named("relations_page")
     }
 
     fn count_query(&self, engine: Engine, user: i64) -> Statement<BigInt> {
@@ -75,5 +76,6 @@ impl Relations {
             ),
             &[("user", Value::Int(user))],
         )
+        .named("relations_count")
     }
 }

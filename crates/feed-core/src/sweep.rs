@@ -73,7 +73,8 @@ fn mark(connection: &mut Db, expired: bool, condition: &str, at: NaiveDateTime) 
              ORDER BY valid_until LIMIT {BATCH} {free}) AND {condition}"
         ),
         &[("at", Value::Time(at))],
-    );
+    )
+    .named("sweep");
     Ok(statement.execute(connection)?)
 }
 

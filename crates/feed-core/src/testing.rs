@@ -78,6 +78,21 @@ impl TestDatabase {
         let statement = Statement::<()>::new(text.to_owned(), binds);
         self.database.write(|connection| Ok(statement.execute(connection)?)).expect("the rows are written")
     }
+
+    /// Does `work` while another process, as far as the database can tell, holds the locks that a statement takes.
+    ///
+    /// # Panics
+    /// When the engine refuses the statement.
+    pub fn while_locked<T>(&self, text: &str, work: impl FnOnce() -> T) -> T {
+        let other =
+            Database::open(&self.url.parse().expect("a database URL"), 1).expect("the database opens");
+        let statement = Statement::<()>::new(text.to_owned(), &[]);
+        let held = other.write(|connection| {
+            statement.execute(connection)?;
+            Ok(work())
+        });
+        held.expect("the statement is taken back or kept")
+    }
 }
 
 impl Drop for TestDatabase {

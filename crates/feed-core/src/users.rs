@@ -37,7 +37,7 @@ pub struct Registration {
     /// Made from the e-mail's local part where it is missing.
     #[serde(default)]
     #[garde(inner(custom(rules::username)))]
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
     pub username: Option<Trimmed>,
 }
 
@@ -304,6 +304,7 @@ pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDa
             ),
             &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
         )
+        .named("profile")
         .get_result(connection)
         .optional()?;
     let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
@@ -329,7 +330,7 @@ pub struct AccountChange {
     /// 1 to 150 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::username)))]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
     pub username: Option<Trimmed>,
     /// Absolute, http or https, at most 2,048 bytes; null takes it off.
     #[serde(default, deserialize_with = "rules::given")]

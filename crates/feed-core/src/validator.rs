@@ -83,6 +83,7 @@ pub fn query(engine: Engine, viewer: Option<i64>, now: NaiveDateTime) -> Stateme
         ),
         &[("viewer", Value::Int(viewer.unwrap_or_default())), ("now", Value::Time(now))],
     )
+    .named("validator")
 }
 
 /// Reads the state at `now` of all that the lists of `viewer` are made of; makes sure that their account is there.

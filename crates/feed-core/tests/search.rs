@@ -121,10 +121,13 @@ fn a_flyer_that_moves_shows_where_it_is() {
         for km in [1, 40, 500] {
             assert!(is_near(47.3769, 8.5417, km));
         }
-        for (latitude, longitude) in [(0.0, 180.0), (-90.0, 0.0), (89.99, -179.9)] {
+        for (latitude, longitude) in [(0.0, 180.0), (-90.0, 0.0), (89.99, -179.9), (1e-300, 0.0)] {
             change(database, creator, flyer, &json!({"latitude": latitude, "longitude": longitude}));
             for km in [2, 40, 500] {
-                assert!(is_near(latitude, -longitude, km), "{latitude} {longitude} {km}");
+                // The same place by another number, or one as near as numbers can tell.
+                let other = if longitude == 0.0 { -2.2e-309 } else { -longitude };
+                assert!(is_near(latitude, other, km), "{latitude} {longitude} {km}");
+                assert!(is_near(latitude, longitude, km), "{latitude} {longitude} {km}");
                 assert!(!is_near(47.3769, 8.5417, km));
             }
         }

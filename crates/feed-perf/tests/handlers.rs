@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, NaiveDateTime};
 use diesel::prelude::*;
 use feed_api::auth::Tokens;
-use feed_api::config::{DatabaseConfig, Secret, ServeConfig, TokenConfig};
+use feed_api::config::{
+    AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, TokenConfig,
+};
 use feed_api::server::{self, Server};
 use feed_core::clock::Clock;
 use feed_core::db::Db;
@@ -45,6 +47,14 @@ impl Service {
             public_url: None,
             cors_origins: None,
             workers: Some(1),
+            // However much else the machine has to do.
+            limits: LimitConfig {
+                statement_timeout: 60_000,
+                connection_timeout: 60_000,
+                ..LimitConfig::default()
+            },
+            rates: RateConfig::off(),
+            admin: AdminConfig::default(),
             sweep_interval: 0,
         };
         let listener = server::bind(&config.bind).unwrap();

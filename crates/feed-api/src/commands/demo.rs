@@ -8,7 +8,9 @@ use feed_core::{seed, users};
 
 use super::progress;
 use crate::auth::Tokens;
-use crate::config::{DatabaseConfig, Secret, ServeConfig, StartError, TokenConfig};
+use crate::config::{
+    AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, StartError, TokenConfig,
+};
 use crate::server::{self, Server};
 
 const FOLDER: &str = "target/demo";
@@ -39,6 +41,9 @@ pub(super) fn run() -> Result<(), StartError> {
         public_url: None,
         cors_origins: None,
         workers: None,
+        limits: LimitConfig::default(),
+        rates: RateConfig::off(),
+        admin: AdminConfig::default(),
         sweep_interval: 60,
     };
     let server = Server::build(&config, listen()?, database, clock)?;

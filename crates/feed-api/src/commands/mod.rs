@@ -5,13 +5,16 @@ mod progress;
 
 use std::io::IsTerminal;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use feed_core::clock::Clock;
 use feed_core::sweep::Swept;
 use feed_core::{seed, sweep, users};
+use tracing_subscriber::EnvFilter;
 
 use crate::auth::Tokens;
-use crate::config::{DatabaseConfig, ServeConfig, StartError, TokenConfig, complete_texts, run_migrations};
+use crate::config::{
+    self, DatabaseConfig, ServeConfig, StartError, TokenConfig, complete_texts, run_migrations,
+};
 use crate::server::{self, Server};
 
 /// PockitFlyer's feed service: favorites and following feeds over HTTP, on embedded SQLite or PostgreSQL.
@@ -22,6 +25,27 @@ use crate::server::{self, Server};
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    /// What is logged, to stderr: `info`, `debug`, `feed_core=debug`, …
+    // Not what the HTTP parser says of malformed requests: anybody could fill the log.
+    #[arg(long, env = "FEED_LOG", value_name = "FILTER", global = true, hide_default_value = true,
+          default_value = "info,actix_server=warn,actix_http=off", value_parser = filter)]
+    log: String,
+
+    /// How: in lines for people, or of JSON for programs.
+    #[arg(long, env = "FEED_LOG_FORMAT", value_name = "FORMAT", global = true, value_enum,
+          default_value_t = LogFormat::Human)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Human,
+    Json,
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|e| e.to_string())
 }
 
 #[derive(Debug, Subcommand)]
@@ -30,7 +54,11 @@ enum Command {
     ///
     /// An embedded database is created and migrated where needed. A server's must have the schema of this
     /// version: `feed-api migrate`, the diesel CLI or --migrate see to it.
-    Serve(ServeConfig),
+    Serve(Box<ServeConfig>),
+    /// Print what `serve` would run with, one variable a line, and where each value comes from.
+    ///
+    /// Secrets and passwords are left out.
+    Config(Box<ServeConfig>),
     /// Bring the database to the schema of this version.
     Migrate(DatabaseConfig),
     /// Fill a database with demo data.
@@ -89,14 +117,27 @@ struct TokenArgs {
     email: String,
 }
 
-/// Runs a command to its end.
+/// Reads the command line and the environment, and runs the command to its end.
 ///
 /// # Errors
-/// When it cannot be done, with one line that says why.
-pub fn run(cli: Cli) -> Result<(), StartError> {
-    log();
-    match cli.command {
+/// When an option is unknown or has a bad value, or the command cannot be done, with one line that says why.
+pub fn run() -> Result<(), StartError> {
+    let mut definition = Cli::command();
+    definition.build();
+    let matches = definition.clone().try_get_matches().unwrap_or_else(|error| {
+        // Help and the like, and what the command line itself has wrong, clap shows best.
+        let Some(line) = config::explained(&definition, &error) else { error.exit() };
+        eprintln!("error: {line}");
+        std::process::exit(1)
+    });
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    config::refuse_unknown(&definition, names)?;
+    let Cli { command, log, log_format } =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    start_log(&log, log_format);
+    match command {
         Command::Serve(config) => serve(&config),
+        Command::Config(config) => show_config(&config, &definition, &matches),
         Command::Migrate(config) => migrate(&config),
         Command::Seed(args) => seed(&args),
         Command::Sweep(config) => sweep(&config),
@@ -105,30 +146,51 @@ pub fn run(cli: Cli) -> Result<(), StartError> {
     }
 }
 
-/// Logs to stderr; `FEED_LOG` chooses what (`debug`, `feed_core=debug`, …).
-///
-/// Without it, not what the HTTP parser says of malformed requests: anybody could fill the log.
-fn log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FEED_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,actix_server=warn,actix_http=off"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+/// Logs to stderr, so that the output of commands is theirs.
+fn start_log(filter: &str, format: LogFormat) {
+    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        }
+    }
 }
 
 fn serve(config: &ServeConfig) -> Result<(), StartError> {
     // What can be wrong with the configuration is told before the database is touched.
+    check(config)?;
+    let listener = server::bind(&config.bind)?;
+    let private = config.admin.listen()?;
+    let database = config.database.open_current(config.migrate)?;
+    complete_texts(&database)?;
+    let server = Server::build(config, listener, database, Clock::default())?.with_private(private);
+    if let Some(address) = server.private_address()? {
+        tracing::info!("metrics on http://{address}/metrics");
+    }
+    tracing::info!("listening on http://{}", server.address()?);
+    actix_web::rt::System::new().block_on(server.run())
+}
+
+/// What can be wrong with a configuration though each of its values is of the right form.
+fn check(config: &ServeConfig) -> Result<(), StartError> {
+    config.database.url()?;
     config.tokens.secret()?;
     config.public_url()?;
     config.cors_origins()?;
-    let listener = server::bind(&config.bind)?;
-    let database = config.database.open_current(config.migrate)?;
-    complete_texts(&database)?;
-    let server = Server::build(config, listener, database, Clock::default())?;
-    tracing::info!("listening on http://{}", server.address()?);
-    actix_web::rt::System::new().block_on(server.run())
+    Ok(())
+}
+
+fn show_config(
+    config: &ServeConfig,
+    definition: &clap::Command,
+    matches: &ArgMatches,
+) -> Result<(), StartError> {
+    let parts = definition.find_subcommand("config").zip(matches.subcommand_matches("config"));
+    if let Some((definition, matches)) = parts {
+        print!("{}", config::print(definition, matches));
+    }
+    check(config)
 }
 
 fn migrate(config: &DatabaseConfig) -> Result<(), StartError> {

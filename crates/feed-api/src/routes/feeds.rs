@@ -86,8 +86,9 @@ async fn answer(
 ) -> Result<HttpResponse, ApiError> {
     let listing = query.listing(feed)?;
     let scope = listing.cursor_scope();
-    pages::answer(state, request, query, feed.viewer(), &scope, move |c, page, now| {
+    let is_search = listing.search.is_some() || listing.radius_mm.is_some();
+    let answer = pages::answer(state, request, query, feed.viewer(), &scope, move |c, page, now| {
         feed::load(c, &FeedRequest { listing: listing.clone(), page: *page, now })
-    })
-    .await
+    });
+    answer.await.map_err(|error| if is_search { error.of_search() } else { error })
 }

@@ -26,6 +26,9 @@ pub(super) async fn live() -> HttpResponse {
 /// Whether the database answers and has every migration.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz", responses((status = 200, description = "It can work.", body = Health), (status = 503, description = "It cannot.", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
+    if state.is_stopping() {
+        return Err(feed_core::Error::Unavailable("the server is about to stop".into()).into());
+    }
     let is_pending = state.read(migrate::is_pending).await;
     match is_pending {
         Ok(false) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),

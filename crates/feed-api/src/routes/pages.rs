@@ -13,6 +13,7 @@ use super::links;
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::state::State;
+use crate::usage;
 
 /// A part of a list, with links to the parts around it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -84,6 +85,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
         let cursor = cursor.encode(&state.cursors, scope);
         format!("{base}{}/?{}", request.path(), query.with_cursor(&cursor))
     };
+    usage::rows(page.items.len());
     let body = PageBody {
         count: page.count.value,
         count_exact: page.count.exact,

@@ -17,6 +17,8 @@ pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
 /// A service on a port of its own.
 pub struct App {
     pub address: SocketAddr,
+    /// Where the inside is shown, with `--admin-bind`.
+    private: Option<SocketAddr>,
     pub clock: Clock,
     pub database: TestDatabase,
     agent: ureq::Agent,
@@ -99,14 +101,20 @@ impl App {
         let fixed = ["serve", "--bind", "127.0.0.1:0", "--jwt-secret", SECRET, "--workers", "2"];
         // The sweeper goes by the database's clock, to which all of a test's flyers are over.
         let unswept = ["--sweep-interval", "0"];
-        let chosen: &[&str] = if arguments.contains(&unswept[0]) { &[] } else { &unswept };
-        let config = ServeOnly::parse_from(fixed.iter().chain(chosen).chain(arguments)).config;
+        let unlimited = ["--rate-limit", "off"];
+        // However much else the machine has to do.
+        let patient = [["--statement-timeout", "60000"], ["--connection-timeout", "60000"]];
+        let by_default = [unswept, unlimited, patient[0], patient[1]];
+        let by_default = by_default.iter().filter(|option| !arguments.contains(&option[0])).flatten();
+        let config = ServeOnly::parse_from(fixed.iter().chain(by_default).chain(arguments)).config;
         let listener = server::bind(&config.bind).unwrap();
         let server = Server::build(&config, listener, database.database.clone(), clock.clone()).unwrap();
+        let server = server.with_private(config.admin.listen().unwrap());
+        let private = server.private_address().unwrap();
         let address = server.address().unwrap();
         std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        Self { address, clock, database, agent }
+        Self { address, private, clock, database, agent }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -167,6 +175,12 @@ impl App {
         let mut headers = vec![("if-none-match", tags)];
         headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
         self.send_raw("GET", path, &headers, "")
+    }
+
+    /// What the private listener says.
+    pub fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.private.expect("--admin-bind"));
+        self.agent.get(url).call().unwrap().into_body().read_to_string().unwrap()
     }
 
     /// Registers an account of this name.

@@ -11,6 +11,8 @@ mod feeds;
 mod filters;
 mod flyers;
 mod lists;
+mod load;
+mod operations;
 mod patches;
 mod protocol;
 mod relations;

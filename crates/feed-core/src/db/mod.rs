@@ -1,84 +1,40 @@
 //! The connection to either engine, and the pools that lend it.
 
 mod connection;
+mod deadline;
+mod meter;
+mod url;
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
+use diesel::result::DatabaseErrorKind;
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection};
 
 use crate::error::{Error, Result};
 use crate::geo;
 
 pub use connection::{Db, Engine, MultiBackend};
+use meter::Meter;
+pub use meter::{Usage, measured};
+pub use url::{BadDatabaseUrl, DatabaseUrl};
+use url::{with_patience, without_secrets};
 
-/// How long a request waits for a connection.
-const CONNECTION_WAIT: Duration = Duration::from_secs(5);
-
-/// Where the database is: `sqlite://PATH` or a libpq URL.
-#[derive(Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// The path of the embedded file.
-    Sqlite(String),
-    /// A `postgres://` or `postgresql://` URL, handed to libpq as it is.
-    Postgres(String),
+/// What a piece of work may take of the database before it is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How long a statement may run; none: as long as it takes. On SQLite all statements of one read or write have so
+    /// much together. Waits for locks are within it; on PostgreSQL they may take half of it.
+    pub statement: Option<Duration>,
+    /// How long to wait for a connection of the pool.
+    pub connection: Duration,
 }
 
-impl DatabaseUrl {
-    /// The engine that the URL's scheme names.
-    #[must_use]
-    pub fn engine(&self) -> Engine {
-        match self {
-            Self::Sqlite(_) => Engine::Sqlite,
-            Self::Postgres(_) => Engine::Postgres,
-        }
-    }
-}
-
-/// The URL without what may hold a password: safe to print.
-impl fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite://{path}"),
-            Self::Postgres(_) => write!(f, "postgres://…"),
-        }
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseUrl({self})")
-    }
-}
-
-/// A database URL in none of the accepted forms.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a database URL is sqlite://PATH (relative, or absolute with a third slash), \
-     postgres://… or postgresql://…"
-)]
-pub struct BadDatabaseUrl;
-
-impl FromStr for DatabaseUrl {
-    type Err = BadDatabaseUrl;
-
-    fn from_str(url: &str) -> Result<Self, BadDatabaseUrl> {
-        if url.contains('\0') {
-            return Err(BadDatabaseUrl);
-        }
-        match url.split_once("://") {
-            // SQLite's own URI parameters are refused: `?mode=ro` would be part of a file's name.
-            Some(("sqlite", path))
-                if !path.is_empty() && !path.contains('?') && !path.starts_with(":memory:") =>
-            {
-                Ok(Self::Sqlite(path.to_owned()))
-            }
-            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(url.to_owned())),
-            _ => Err(BadDatabaseUrl),
-        }
+/// Those of commands and of work behind the scenes: statements take what they take.
+impl Default for Limits {
+    fn default() -> Self {
+        Self { statement: None, connection: Duration::from_secs(5) }
     }
 }
 
@@ -110,12 +66,13 @@ impl Manager {
             DatabaseUrl::Sqlite(path) => {
                 // "./": a relative path must not be taken for a URI or for `:memory:`.
                 let path = if path.starts_with('/') { path.clone() } else { format!("./{path}") };
+                deadline::install()?;
                 let mut connection = SqliteConnection::establish(&path)?;
                 // WAL: readers and the writer do not wait for each other. FULL: what was acknowledged
                 // survives a power cut.
                 connection
                     .batch_execute(
-                        "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                          PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
                     )
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
@@ -128,16 +85,19 @@ impl Manager {
                 Ok(Db::Sqlite(connection))
             }
             DatabaseUrl::Postgres(url) => {
-                let mut connection = PgConnection::establish(url)?;
+                let mut connection = PgConnection::establish(&with_patience(url))?;
                 // A generic plan is what five runs end with anyhow: hold it from the first. jit costs
                 // more than these queries take. Every query here is a walk of indexes; without an idea of the
                 // values, or with statistics of other users, the planner takes some for work on whole tables. A
                 // price for those and no ban: a banned step that it takes for inevitable costs so much that
-                // it sees no difference between the others.
+                // it sees no difference between the others. The name is for whoever looks at the server, unless the
+                // URL gives another one.
                 connection
                     .batch_execute(
                         "SET plan_cache_mode = force_generic_plan; SET jit = off; SET timezone = 'UTC'; \
-                         SET random_page_cost = 1.1; SET seq_page_cost = 20;",
+                         SET random_page_cost = 1.1; SET seq_page_cost = 20; \
+                         SELECT set_config('application_name', 'feed-api', false) \
+                         WHERE current_setting('application_name') = '';",
                     )
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 Ok(Db::Postgres(connection))
@@ -150,17 +110,65 @@ impl Manager {
 #[derive(Debug)]
 struct Pooled {
     db: Db,
+    /// What the server has been told of the time that a statement may take.
+    statement: Option<Duration>,
     /// The server closed it, as a statement found out: Diesel itself notices only in transactions.
     is_lost: bool,
 }
 
 impl Pooled {
-    /// Does `work`, and remembers where that finds the connection lost.
-    fn run<T>(&mut self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        let answer = work(&mut self.db);
-        let is_server = self.db.engine() == Engine::Postgres;
-        self.is_lost |= is_server && matches!(answer, Err(Error::Unavailable(_)));
+    fn new(mut db: Db) -> Self {
+        db.set_instrumentation(Meter::new());
+        Self { db, statement: None, is_lost: false }
+    }
+
+    /// Does `work` within its time, and remembers where that finds the connection lost.
+    fn run<T>(&mut self, time: &Time, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        let told = self.tell(time.statement);
+        let answer = told.and_then(|()| deadline::until(time.deadline, || work(&mut self.db)));
+        self.is_lost |= matches!(&answer, Err(Error::Unavailable(cause)) if is_cut(cause.as_ref()));
         answer
+    }
+
+    /// Tells the server how long a statement may take: a round trip where the last work had other limits.
+    ///
+    /// Waits for locks end sooner, so that a slow statement and one that was held up are told apart.
+    fn tell(&mut self, statement: Option<Duration>) -> Result<()> {
+        if let Db::Postgres(connection) = &mut self.db
+            && self.statement != statement
+        {
+            // 0 would be no limit.
+            let ms = statement.map_or(0, |time| time.as_millis().max(2));
+            let settings = format!("SET statement_timeout = {ms}; SET lock_timeout = {}", ms / 2);
+            meter::uncounted(|| connection.batch_execute(&settings))?;
+            self.statement = statement;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the server has closed the connection.
+fn is_cut(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(
+        cause.downcast_ref(),
+        Some(diesel::result::Error::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _
+        ))
+    )
+}
+
+/// What is left to a piece of work.
+struct Time {
+    statement: Option<Duration>,
+    deadline: Option<Instant>,
+}
+
+impl Time {
+    /// From now on.
+    fn within(limits: Limits) -> Self {
+        let deadline = limits.statement.and_then(|time| Instant::now().checked_add(time));
+        Self { statement: limits.statement, deadline }
     }
 }
 
@@ -169,8 +177,7 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        let db = self.establish().map_err(diesel::r2d2::Error::ConnectionError)?;
-        Ok(Pooled { db, is_lost: false })
+        self.establish().map(Pooled::new).map_err(diesel::r2d2::Error::ConnectionError)
     }
 
     fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
@@ -182,6 +189,17 @@ impl r2d2::ManageConnection for Manager {
     }
 }
 
+/// How many connections a pool has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// Open ones.
+    pub connections: u32,
+    /// Those of them that nobody uses.
+    pub idle: u32,
+    /// Open ones at most.
+    pub most: u32,
+}
+
 /// An open database: a pool of readers and, on SQLite, one writer.
 ///
 /// PostgreSQL has one pool for both. Clones share the pools.
@@ -190,6 +208,7 @@ pub struct Database {
     url: DatabaseUrl,
     readers: r2d2::Pool<Manager>,
     writers: r2d2::Pool<Manager>,
+    limits: Limits,
 }
 
 impl Database {
@@ -228,7 +247,7 @@ impl Database {
             r2d2::Pool::builder()
                 .max_size(size)
                 .min_idle(Some(1))
-                .connection_timeout(CONNECTION_WAIT)
+                .connection_timeout(Limits::default().connection)
                 // A ping before each use would be a round trip a request; `read` retries instead.
                 .test_on_check_out(false)
                 .build(Manager { url: url.clone(), access })
@@ -242,7 +261,19 @@ impl Database {
             Engine::Sqlite => pool(Access::Read, connections)?,
             Engine::Postgres => writers.clone(),
         };
-        Ok(Self { url: url.clone(), readers, writers })
+        Ok(Self { url: url.clone(), readers, writers, limits: Limits::default() })
+    }
+
+    /// The same pools for work with limits of its own, such as that of requests.
+    #[must_use]
+    pub fn limited(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
+    }
+
+    /// The same for work whose statements take what they take.
+    #[must_use]
+    pub fn unhurried(&self) -> Self {
+        self.limited(Limits { statement: None, ..self.limits })
     }
 
     /// The engine behind it.
@@ -256,13 +287,15 @@ impl Database {
     /// Work that meets a connection which the server closed is done once more on a fresh one.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
+    /// [`Error::TimedOut`].
     pub fn read<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = lend(&self.readers)?;
-        let answer = lent.run(&work);
+        let mut lent = self.lend(&self.readers)?;
+        let time = Time::within(self.limits);
+        let answer = lent.run(&time, &work);
         if lent.is_lost {
             self.reconnect(&mut lent)?;
-            return lent.run(&work);
+            return lent.run(&time, &work);
         }
         answer
     }
@@ -273,16 +306,18 @@ impl Database {
     /// that had begun is not repeated: it may have been kept.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away.
+    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
+    /// [`Error::TimedOut`].
     pub fn write<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = lend(&self.writers)?;
-        let mut begun = lent.run(Db::begin);
+        let mut lent = self.lend(&self.writers)?;
+        let time = Time::within(self.limits);
+        let mut begun = lent.run(&time, Db::begin);
         if lent.is_lost {
             self.reconnect(&mut lent)?;
-            begun = lent.run(Db::begin);
+            begun = lent.run(&time, Db::begin);
         }
         begun?;
-        lent.run(|connection| connection.commit_after(work))
+        lent.run(&time, |connection| connection.commit_after(work))
     }
 
     /// Puts a fresh connection in the place of a lost one. Where there is none to be had, the lost one
@@ -290,75 +325,41 @@ impl Database {
     fn reconnect(&self, lost: &mut Pooled) -> Result<()> {
         let manager = Manager { url: self.url.clone(), access: Access::Write };
         let db = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
-        *lost = Pooled { db, is_lost: false };
+        *lost = Pooled::new(db);
         Ok(())
     }
 
-    /// Lends a connection that may write, outside a transaction: for migrations and loads.
+    /// Lends a connection that may write, outside a transaction and without limits: for migrations and loads.
     ///
     /// # Errors
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free.
     pub fn with_writer<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        lend(&self.writers)?.run(work)
+        let unlimited = self.limited(Limits::default());
+        unlimited.lend(&self.writers)?.run(&Time::within(unlimited.limits), work)
     }
-}
 
-fn lend(pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
-    pool.get().map_err(|e| Error::Unavailable(Box::new(e)))
-}
+    fn lend(&self, pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
+        let started = Instant::now();
+        let lent = pool.get_timeout(self.limits.connection);
+        meter::add(Usage { waiting: started.elapsed(), ..Usage::default() });
+        lent.map_err(|e| Error::Unavailable(Box::new(e)))
+    }
 
-/// libpq quotes what it cannot read of a URL, the password included.
-fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
-    let DatabaseUrl::Postgres(url) = url else { return reason.to_owned() };
-    let authority = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
-    let in_authority = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
-    let in_query = url.split_once("password=").and_then(|(_, rest)| rest.split('&').next());
-    let secrets =
-        [Some(url.as_str()), in_authority, in_query].into_iter().flatten().filter(|s| !s.is_empty());
-    secrets.fold(reason.to_owned(), |text, secret| text.replace(secret, "…"))
+    /// The pools as they are now, by name: `readers` and `writer` on SQLite, `connections` on PostgreSQL.
+    #[must_use]
+    pub fn pools(&self) -> Vec<(&'static str, PoolState)> {
+        let state = |pool: &r2d2::Pool<Manager>| {
+            let r2d2::State { connections, idle_connections, .. } = pool.state();
+            PoolState { connections, idle: idle_connections, most: pool.max_size() }
+        };
+        match self.engine() {
+            Engine::Sqlite => vec![("readers", state(&self.readers)), ("writer", state(&self.writers))],
+            Engine::Postgres => vec![("connections", state(&self.writers))],
+        }
+    }
 }
 
 /// libpq's reasons run over several lines.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::DatabaseUrl;
-
-    #[test]
-    fn accepted_urls() {
-        for (url, expected) in [
-            ("sqlite://a.db", DatabaseUrl::Sqlite("a.db".into())),
-            ("sqlite:///srv/a.db", DatabaseUrl::Sqlite("/srv/a.db".into())),
-            ("postgres://u@h/d", DatabaseUrl::Postgres("postgres://u@h/d".into())),
-            ("postgresql://h1,h2/d", DatabaseUrl::Postgres("postgresql://h1,h2/d".into())),
-        ] {
-            assert_eq!(url.parse(), Ok(expected));
-        }
-    }
-
-    #[test]
-    fn refused_urls() {
-        for url in [
-            "",
-            "a.db",
-            "/srv/a.db",
-            ":memory:",
-            "sqlite://",
-            "sqlite://:memory:",
-            "sqlite://a.db?mode=ro",
-            "sqlite:a.db",
-            "mysql://h/d",
-        ] {
-            assert!(url.parse::<DatabaseUrl>().is_err(), "{url} was accepted");
-        }
-    }
-
-    #[test]
-    fn a_printed_url_hides_the_password() {
-        let url: DatabaseUrl = "postgres://u:hunter2@h/d".parse().unwrap();
-        assert!(!format!("{url} {url:?}").contains("hunter2"));
-    }
 }

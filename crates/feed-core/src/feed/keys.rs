@@ -272,6 +272,7 @@ pub(super) fn page(engine: Engine, request: &FeedRequest, lead: Lead) -> Stateme
         &format!("k.sorted_at {order}, k.distance {distance_order}, k.id {order}"),
         &binds,
     )
+    .named("feed_page")
 }
 
 /// One flyer by its id.
@@ -287,6 +288,7 @@ pub(super) fn single(engine: Engine, flyer_id: i64, viewer: Option<i64>) -> Stat
             ("viewer", Value::Int(viewer.unwrap_or_default())),
         ],
     )
+    .named("flyer")
 }
 
 /// Fetches what a card shows of the flyers that `keys` names: one probe of a primary key for each of them, one for
@@ -453,7 +455,7 @@ pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime, lead:
     };
     let mut binds = listing_binds(engine, listing, now);
     binds.extend(route_binds);
-    Statement::new(text, &binds)
+    Statement::new(text, &binds).named("feed_count")
 }
 
 /// The images of up to [`MAX_PAGE_SIZE`] flyers, of each flyer in order.
@@ -470,4 +472,5 @@ pub(super) fn images(flyer_ids: &[i64]) -> Statement<super::ImageColumns> {
             .to_owned(),
         &[("ids", Value::Ids(ids))],
     )
+    .named("images")
 }

@@ -180,6 +180,7 @@ pub fn survey_query(engine: Engine, listing: &Listing) -> Statement<SurveyColumn
         ),
         &binds,
     )
+    .named("feed_survey")
 }
 
 /// How many flyers the relations of a feed lead to, up to a limit.

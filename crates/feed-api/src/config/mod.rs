@@ -1,11 +1,17 @@
 //! The configuration: every option is also an environment variable.
 
+mod environment;
+mod limits;
+
 use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
 use feed_core::db::{Database, DatabaseUrl, Db, Engine, OpenError};
 use feed_core::{migrate, text};
+
+pub use environment::{explained, print, refuse_unknown};
+pub use limits::{AdminConfig, LimitConfig, Rate, RateConfig};
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -58,6 +64,18 @@ pub struct ServeConfig {
     /// Threads that serve HTTP; without it, one a core.
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
+
+    /// What requests may take, each and together.
+    #[command(flatten)]
+    pub limits: LimitConfig,
+
+    /// How often a caller may ask.
+    #[command(flatten)]
+    pub rates: RateConfig,
+
+    /// Who sees the inside.
+    #[command(flatten)]
+    pub admin: AdminConfig,
 
     /// Seconds between two sweeps, which mark flyers that are over so that feeds pass over them without
     /// looking; 0 leaves it to `feed-api sweep`.
@@ -171,6 +189,14 @@ pub enum StartError {
         /// What is wrong and what is accepted.
         reason: String,
     },
+    /// A variable of the environment that no option has.
+    #[error("{name} is no option of this service{}", meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
+    UnknownVariable {
+        /// The variable.
+        name: String,
+        /// The option with the most similar name.
+        meant: Option<String>,
+    },
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -237,10 +263,17 @@ impl DatabaseConfig {
     /// # Errors
     /// When the URL is in none of the accepted forms, or the database does not open.
     pub fn open(&self) -> Result<Database, StartError> {
-        let url: DatabaseUrl = self.database_url.parse().map_err(|e: feed_core::db::BadDatabaseUrl| {
+        Ok(Database::open(&self.url()?, self.database_connections)?)
+    }
+
+    /// Where the database is.
+    ///
+    /// # Errors
+    /// When the URL is in none of the accepted forms.
+    pub fn url(&self) -> Result<DatabaseUrl, StartError> {
+        self.database_url.parse().map_err(|e: feed_core::db::BadDatabaseUrl| {
             StartError::option("DATABASE_URL", format!("is bad: {e}"))
-        })?;
-        Ok(Database::open(&url, self.database_connections)?)
+        })
     }
 
     /// Opens the database with the schema of this binary: an embedded file is migrated, a server's

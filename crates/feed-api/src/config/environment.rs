@@ -1,0 +1,122 @@
+//! The environment that the configuration comes from: what is misspelt or misread there is told, not passed over.
+
+use std::fmt::Write as _;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches, Command};
+use feed_core::db::DatabaseUrl;
+
+use super::StartError;
+
+/// What variables of the service start with.
+const PREFIX: &str = "FEED_";
+
+/// What Kubernetes tells of a service that is named `feed-api`, whoever wants it or not, and what the tests take.
+const FOREIGN: [&str; 2] = ["FEED_API_", "FEED_TEST_"];
+
+/// The options of a command and of all that are in it.
+fn options(command: &Command) -> Vec<&Arg> {
+    let inner = command.get_subcommands().flat_map(options);
+    command.get_arguments().chain(inner).collect()
+}
+
+fn variable(option: &Arg) -> Option<&str> {
+    option.get_env().and_then(|name| name.to_str())
+}
+
+/// Makes sure that `names`, those of the environment, hold no option that `command` does not have.
+///
+/// # Errors
+/// With the first that it does not know, and the one that may have been meant.
+pub fn refuse_unknown(command: &Command, names: impl IntoIterator<Item = String>) -> Result<(), StartError> {
+    let options = options(command);
+    let known: Vec<_> = options.iter().filter_map(|option| variable(option)).collect();
+    let is_ours =
+        |name: &String| name.starts_with(PREFIX) && !FOREIGN.iter().any(|foreign| name.starts_with(foreign));
+    let unknown = names.into_iter().filter(is_ours).find(|name| !known.contains(&name.as_str()));
+    let Some(unknown) = unknown else { return Ok(()) };
+    let meant = known.iter().min_by_key(|name| distance(name, &unknown));
+    Err(StartError::UnknownVariable { name: unknown, meant: meant.map(|name| (*name).to_owned()) })
+}
+
+/// How many letters must change to make one name of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// A value that an option does not take, in one line with the variable's name and the accepted form; none for other
+/// errors of the command line, which explain themselves.
+#[must_use]
+pub fn explained(command: &Command, error: &clap::Error) -> Option<String> {
+    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        return None;
+    }
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (named, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let options = options(command);
+    let option = options.iter().find(|option| option.to_string() == named)?;
+    let choices = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(choices)) if !choices.is_empty() => {
+            format!(", only {}", choices.join(", "))
+        }
+        _ => String::new(),
+    };
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let help = option.get_help().map(ToString::to_string).unwrap_or_default();
+    let name = variable(option).unwrap_or(named);
+    Some(format!("{name} ({named}) does not take {value:?}{choices}{cause}. It takes: {help}"))
+}
+
+/// One line an option of `serve`: its variable and its value, with what is secret left out, and where it comes from.
+#[must_use]
+pub fn print(command: &Command, matches: &ArgMatches) -> String {
+    let mut text = String::new();
+    for option in command.get_arguments() {
+        let Some(name) = variable(option) else { continue };
+        let id = option.get_id().as_str();
+        let values = matches.get_raw(id).into_iter().flatten();
+        let values: Vec<_> = values.map(|value| shown(name, &value.to_string_lossy())).collect();
+        let source = match matches.value_source(id) {
+            Some(clap::parser::ValueSource::EnvVariable) => "environment",
+            Some(clap::parser::ValueSource::CommandLine) => "command line",
+            _ if values.is_empty() => "not set",
+            _ => "default",
+        };
+        let _ = writeln!(text, "{name}={}  # {source}", values.join(","));
+    }
+    text
+}
+
+/// A value as anybody may see it.
+fn shown(name: &str, value: &str) -> String {
+    match name {
+        "FEED_JWT_SECRET" => "…".to_owned(),
+        "DATABASE_URL" => value.parse::<DatabaseUrl>().map_or_else(|_| "…".to_owned(), |url| url.redacted()),
+        _ => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn distances() {
+        for (a, b, expected) in [("", "", 0), ("a", "", 1), ("", "ab", 2), ("bind", "bnid", 2), ("a", "a", 0)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What every request tells of itself: to its caller, the log and the metrics.
+
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+
+use crate::problem::ApiError;
+use crate::state::State;
+use crate::usage::{self, Taken};
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Gives every answer the caller's request id, or one of its own, and tells the log and the metrics what it took.
+///
+/// # Errors
+/// What lies within.
+pub async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = Instant::now();
+    let given = request.headers().get(REQUEST_ID).filter(|id| is_sane(id)).cloned();
+    let id = given.unwrap_or_else(fresh_id);
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let under_way = state.as_ref().map(|state| state.metrics.begin());
+    let (response, taken) = usage::of(next.call(request)).await;
+    drop(under_way);
+    let mut response = response?;
+    let time = started.elapsed();
+    let route = response.request().match_pattern();
+    log(&response, &id, route.as_deref(), time, taken);
+    if let Some(state) = state {
+        let method = known(response.request().method());
+        let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+        if let Some(reason) = error.and_then(ApiError::refusal) {
+            state.metrics.refused(reason);
+        }
+        state.metrics.answered(route.as_deref(), method, response.status().as_u16(), time, taken);
+        if state.server_timing
+            && let Ok(timing) = HeaderValue::try_from(server_timing(time, taken))
+        {
+            response.headers_mut().insert(SERVER_TIMING, timing);
+        }
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    Ok(response)
+}
+
+/// One line a request; the path itself, which may be anybody's words, only where we failed.
+fn log(
+    response: &ServiceResponse<impl MessageBody>,
+    id: &HeaderValue,
+    route: Option<&str>,
+    time: Duration,
+    taken: Taken,
+) {
+    let request_id = id.to_str().unwrap_or_default();
+    let method = known(response.request().method());
+    let status = response.status().as_u16();
+    let (total_ms, database_ms) = (ms(time), ms(taken.usage.database));
+    let waiting_ms = ms(taken.usage.waiting);
+    let statements = taken.usage.statements;
+    let error = response.response().error().filter(|_| status >= 500).map(error_with_causes);
+    let path = error.as_ref().map(|_| response.request().path());
+    if status >= 500 {
+        tracing::error!(
+            request_id,
+            method,
+            route,
+            path,
+            status,
+            total_ms,
+            statements,
+            database_ms,
+            waiting_ms,
+            error,
+            "request failed"
+        );
+    } else {
+        tracing::info!(
+            request_id,
+            method,
+            route,
+            status,
+            total_ms,
+            statements,
+            database_ms,
+            waiting_ms,
+            "request"
+        );
+    }
+}
+
+/// Milliseconds to the microsecond.
+fn ms(time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a request takes no centuries")]
+    let microseconds = time.as_micros() as f64;
+    microseconds / 1_000.0
+}
+
+fn server_timing(time: Duration, taken: Taken) -> String {
+    let Taken { usage, .. } = taken;
+    format!(
+        "total;dur={}, db;dur={};desc=\"{} statements\", wait;dur={}",
+        ms(time),
+        ms(usage.database),
+        usage.statements,
+        ms(usage.waiting)
+    )
+}
+
+/// The method where it is one of HTTP's: others are anybody's words, and without number.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn is_sane(id: &HeaderValue) -> bool {
+    let bytes = id.as_bytes();
+    (1..=128).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+fn fresh_id() -> HeaderValue {
+    let id = format!("{:032x}", rand::random::<u128>());
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("none"))
+}
+
+fn error_with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.as_error::<ApiError>().and_then(|e| std::error::Error::source(e));
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

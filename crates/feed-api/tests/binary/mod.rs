@@ -1,0 +1,70 @@
+//! The real binary, for the tests that run it.
+#![allow(dead_code, reason = "each test that includes this module uses a part of it")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+/// What every test's service signs with.
+pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
+
+/// The binary without any of the caller's configuration.
+pub fn feed_api(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_feed-api"));
+    command.args(arguments);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FEED_") || name == "DATABASE_URL")
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A server that is stopped when the test ends.
+pub struct Running {
+    pub child: Child,
+    pub address: String,
+    /// The URL of the metrics, with `--admin-bind`.
+    pub metrics: String,
+}
+
+impl Running {
+    /// Starts `serve` on a free port and waits until it says where.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (mut address, mut metrics) = (None, String::new());
+        while address.is_none() {
+            let line = lines.next().expect("it listens").unwrap();
+            if let Some((_, url)) = line.split_once("metrics on ") {
+                url.trim().clone_into(&mut metrics);
+            }
+            address = line.split_once("listening on http://").map(|(_, address)| address.trim().to_owned());
+        }
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address: address.unwrap(), metrics }
+    }
+
+    /// How many requests have no answer yet.
+    pub fn under_way(&self) -> usize {
+        let text = ureq::get(&self.metrics).call().unwrap().into_body().read_to_string().unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("feed_requests_under_way "));
+        line.unwrap().parse().unwrap()
+    }
+
+    /// The status of an answer.
+    pub fn status(&self, path: &str) -> u16 {
+        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        agent.get(format!("http://{}{path}", self.address)).call().unwrap().status().as_u16()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}

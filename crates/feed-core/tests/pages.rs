@@ -404,13 +404,13 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
 
 fn run(engine: Engine) {
     let database = TestDatabase::new(engine);
-    if engine == Engine::Sqlite {
-        // Nothing here is to survive a power cut.
-        database.database.with_writer(|c| Ok(c.batch_execute("PRAGMA synchronous = OFF")?)).unwrap();
-    }
-    let config = Config { cases: 128, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
-        .run(&world(), |world| database.database.with_writer(|c| Ok(check(c, &world))).unwrap())
+        .run(&world(), |world| {
+            // One transaction a world: nothing of it is to survive a power cut.
+            let check = |c: &mut Db| c.transaction(|c| QueryResult::Ok(check(c, &world)));
+            database.database.with_writer(|c| Ok(check(c)?)).unwrap()
+        })
         .unwrap();
 }
 

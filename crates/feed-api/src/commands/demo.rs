@@ -10,6 +10,7 @@ use super::progress;
 use crate::auth::Tokens;
 use crate::config::{
     AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, StartError, TokenConfig,
+    complete_texts,
 };
 use crate::server::{self, Server};
 
@@ -24,6 +25,7 @@ pub(super) fn run() -> Result<(), StartError> {
     let database_config =
         DatabaseConfig { database_url: format!("sqlite://{}", file.display()), database_connections: 8 };
     let database = database_config.open_current(true)?;
+    complete_texts(&database)?;
     let clock = Clock::default();
     let outcome = progress::shown(|progress| seed::seed(&database, &PLAN, clock.now(), false, progress))?;
     println!("{outcome} ({})", file.display());
@@ -50,7 +52,7 @@ pub(super) fn run() -> Result<(), StartError> {
     let address = server.address()?;
     println!(
         "\nThe demo serves at http://{address} until Ctrl-C. Try, in another terminal:\n\n\
-         curl -s 'http://{address}/api/feed/?lat=47.3769&lng=8.5417&page_size=2'\n\n\
+         curl -s 'http://{address}/api/feed/?lat=47.3769&lng=8.5417&radius_km=5&search=konzert&page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/favorites/feed/?page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/following/feed/?page_size=2'\n\n\
          The second and third are signed in as {}. All demo accounts have the password {}.\n\

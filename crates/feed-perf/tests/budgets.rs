@@ -17,7 +17,7 @@ use feed_core::page::{Cursor, Page, PageRequest, Start};
 use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feeds::{PAGE_SIZE, Rows, Spot, Variant, found};
 use guard::budgets::{self, Budget, Budgets};
 use guard::{load, product};
 use shapes::{Data, SIZES, Shape};
@@ -32,6 +32,21 @@ fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
                     let rows = rows.in_order(variant);
                     for spot in Spot::BUDGETED {
                         let name = budgets::name(shape, variant, spot);
+                        let measured = load(c, product, &rows.page(spot, PAGE_SIZE))
+                            .unwrap_or_else(|red| panic!("{name:?} of {} flyers: {red}", data.size));
+                        done(name, &measured);
+                    }
+                }
+            }
+            // Statistics change nothing here that the shapes do not show; the middle size is between the others.
+            if data.analyzed || data.size == SIZES[1] {
+                return Ok(());
+            }
+            for shape in found::ASKERS.into_iter().filter(|shape| shape.exists_at(data.size)) {
+                for quest in found::QUESTS {
+                    let rows = quest.rows(c, shape);
+                    for spot in [Spot::First, Spot::Middle] {
+                        let name = (format!("{} {}", shape.name(), quest.name), spot.name());
                         let measured = load(c, product, &rows.page(spot, PAGE_SIZE))
                             .unwrap_or_else(|red| panic!("{name:?} of {} flyers: {red}", data.size));
                         done(name, &measured);

@@ -300,7 +300,7 @@ fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<
 
 fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let listing = &request.listing;
-    let rows: Vec<i64> = feed::page_query(c.engine(), request)
+    let rows: Vec<i64> = feed::page_query(c.engine(), request, feed::Lead::Feed)
         .load::<feed::CardRow>(c)?
         .iter()
         .take(request.page.size as usize)

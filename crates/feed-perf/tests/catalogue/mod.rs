@@ -16,8 +16,12 @@ pub const INDEXES: &[&str] = &[
     "flyers_creator_feed",
     "flyers_creator_recent",
     "flyers_feed",
+    "flyers_large_cell_feed",
+    "flyers_medium_cell_feed",
+    "flyers_small_cell_feed",
     "flyers_to_clear",
     "flyers_to_mark",
+    "flyers_valid_from",
     "follows_followed_recent",
     "follows_follower_recent",
     "users_email_key",
@@ -73,7 +77,10 @@ impl Catalogue {
             Db::Sqlite(_) => (
                 "SELECT l.name AS index_name, t.name AS table_name, i.name, \
                  l.partial AS is_partial FROM sqlite_schema t, pragma_index_list(t.name) l, \
-                 pragma_index_info(l.name) i WHERE t.type = 'table' ORDER BY t.name, l.name, i.seqno",
+                 pragma_index_info(l.name) i WHERE t.type = 'table' \
+                 UNION ALL SELECT t.name || ' rowid', t.name, p.name, FALSE FROM sqlite_schema t, \
+                 pragma_table_info(t.name) p WHERE t.type = 'table' AND p.pk = 1 AND p.type = 'INTEGER' \
+                 ORDER BY 2, 1",
                 "SELECT t.name AS table_name, k.\"from\" AS column_name FROM sqlite_schema t, \
                  pragma_foreign_key_list(t.name) k WHERE t.type = 'table'",
             ),

@@ -4,6 +4,8 @@
 //! product's queries is trusted.
 #![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
+pub mod found;
+
 use std::cmp::Reverse;
 
 use chrono::NaiveDateTime;

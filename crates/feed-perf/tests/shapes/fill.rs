@@ -25,7 +25,8 @@ pub(super) fn fill(connection: &mut Db, size: u32) -> QueryResult<()> {
         for statement in users(engine, size).chain(plan::drafts(size)) {
             c.batch_execute(&statement)?;
         }
-        c.batch_execute(&flyers(engine))?;
+        c.batch_execute(&flyers(engine, size))?;
+        c.batch_execute(&texts(engine))?;
         c.batch_execute(&images())?;
         for shape in Shape::ALL.into_iter().filter(|shape| shape.exists_at(size)) {
             for statement in relations(engine, shape, size) {
@@ -111,29 +112,56 @@ const TEXT: &str = "Fresh bread every morning, live music in the yard and an ope
     children and neighbours, and the bar closes when the last guest has gone home. Second-hand books, plants \
     and records are on sale all day long, the kitchen serves soup, and whoever wants to help is welcome";
 
+/// A word that few flyers have.
+pub const RARE_WORD: &str = "Theremin";
+/// How many have it.
+const RARE_FLYERS: u32 = 100;
+
+/// What searches compare with, as the product folds it: all text is ASCII.
+fn texts(engine: Engine) -> String {
+    let separator = match engine {
+        Engine::Sqlite => "char(31)",
+        Engine::Postgres => "chr(31)",
+    };
+    format!(
+        "INSERT INTO user_texts (user_id, text) SELECT id, lower(username) FROM users; \
+         INSERT INTO flyer_texts (flyer_id, created_at, text) SELECT id, created_at, \
+         lower(title || {separator} || description || {separator} || location_address || {separator} || {separator}) \
+         FROM flyers ORDER BY id"
+    )
+}
+
 /// Ids ascend with the order of publication, whoever published.
-fn flyers(engine: Engine) -> String {
+fn flyers(engine: Engine, size: u32) -> String {
     let cut =
         |from: String, length: String| format!("substr('{TEXT}', {}, {})", integer(&from), integer(&length));
     let title = cut(format!("1 + {}", scatter("id", 8, 300)), format!("20 + {}", scatter("id", 9, 30)));
     let description =
         cut(format!("1 + {}", scatter("id", 10, 180)), format!("60 + {}", scatter("id", 11, 141)));
-    // Europe, on a grid of some metres; each fiftieth is where the one before it is.
+    // Europe, on a grid of some metres; each fiftieth is where the one before it is. One of twenty is in a city of
+    // four by three kilometres around the place where the viewers are.
     let place = "(id - id % 50 / 49)";
-    let degrees = |lowest: i64, salt: i64, count: i64| {
+    let degrees = |lowest: &str, salt: i64, count: i64| {
         format!("{lowest} + CAST({} AS DOUBLE PRECISION) / 10000", scatter(place, salt, count))
     };
+    let coordinate = |city: &str, lowest: &str, salt: i64, count: i64| {
+        let (city, all) = (degrees(city, salt, 400), degrees(lowest, salt, count));
+        format!("CASE WHEN {} = 0 THEN {city} ELSE {all} END", scatter(place, 17, 20))
+    };
+    // As many at every size.
+    let rare =
+        format!("CASE WHEN id * {RARE_FLYERS} % {size} < {RARE_FLYERS} THEN ' {RARE_WORD}' ELSE '' END");
     format!(
         "INSERT INTO flyers (id, creator_id, title, description, location_address, latitude, longitude, \
          categories, valid_from, valid_until, created_at, expired) \
-         SELECT id, creator_id, {title} || ' ' || id, {description}, \
+         SELECT id, creator_id, {title} || ' ' || id || {rare}, {description}, \
          'Bahnhofstrasse ' || (1 + id % 180) || ', ' || (1000 + {}) || ' Neustadt', \
          {}, {}, 1 + {}, {}, {}, {}, expired \
          FROM (SELECT row_number() OVER (ORDER BY created, nth, creator_id) AS id, drafts.* FROM drafts) d \
          ORDER BY id",
         scatter(place, 12, 9_000),
-        degrees(36, 13, 240_000),
-        degrees(-9, 14, 390_000),
+        coordinate("47.36", "36", 13, 240_000),
+        coordinate("8.52", "-9", 14, 390_000),
         scatter("id", 15, 7),
         time(engine, "valid_from"),
         time(engine, "valid_until"),

@@ -10,7 +10,7 @@
 #![allow(dead_code, unused_imports, reason = "each target that includes this module uses a part of it")]
 
 mod crowd;
-mod fill;
+pub mod fill;
 mod plan;
 mod postgres;
 mod shape;

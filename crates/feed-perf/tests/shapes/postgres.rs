@@ -19,7 +19,8 @@ diesel::table! {
     }
 }
 
-const TABLES: [&str; 5] = ["users", "flyers", "flyer_images", "favorites", "follows"];
+const TABLES: [&str; 7] =
+    ["users", "user_texts", "flyers", "flyer_texts", "flyer_images", "favorites", "follows"];
 
 /// The URL of a data set, which is there as long as the connection is held, or another into it.
 ///

@@ -148,6 +148,7 @@ fn config_prints_what_serve_would_run_with_and_no_secret() {
         "FEED_RATE_LIMIT=off  # environment",
         "FEED_WORKERS=3  # command line",
         "FEED_STATEMENT_TIMEOUT=2000  # default",
+        "FEED_AUTH_RATE_LIMIT=120  # default",
         "FEED_ADMIN_BIND=  # not set",
         "FEED_LOG_FORMAT=human  # default",
     ] {

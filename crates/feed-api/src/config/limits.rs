@@ -142,7 +142,7 @@ pub struct RateConfig {
 
 impl RateConfig {
     const DEFAULT: Self =
-        Self { rate_limit: Rate::a_minute(1_200), auth_rate_limit: Rate::a_minute(20), proxies: 0 };
+        Self { rate_limit: Rate::a_minute(6_000), auth_rate_limit: Rate::a_minute(120), proxies: 0 };
 
     /// No limits.
     #[must_use]

@@ -85,6 +85,9 @@ impl From<Diesel> for Error {
         ]);
         let is_busy =
             is_told(&["database is locked", "deadlock detected", "canceling statement due to lock timeout"]);
+        // The file's disk is full or fails, or it may not be written: nothing that a request is to blame for.
+        let is_unwritable =
+            is_told(&["database or disk is full", "disk I/O error", "attempt to write a readonly database"]);
         match error {
             Diesel::DatabaseError(
                 DatabaseErrorKind::ClosedConnection
@@ -93,7 +96,7 @@ impl From<Diesel> for Error {
                 _,
             ) => Self::Unavailable(Box::new(error)),
             _ if is_over => Self::TimedOut(Box::new(error)),
-            _ if is_busy => Self::Unavailable(Box::new(error)),
+            _ if is_busy || is_unwritable => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }
     }

@@ -128,7 +128,7 @@ impl Client {
             favorites
                 .extend(page["results"].as_array().unwrap().iter().map(|f| f["flyer_id"].as_i64().unwrap()));
             let Some(next) = page["next"].as_str() else { return favorites };
-            path = next[next.find("/api/").unwrap()..].to_owned();
+            next[next.find("/api/").unwrap()..].clone_into(&mut path);
         }
     }
 

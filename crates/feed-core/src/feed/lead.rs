@@ -7,9 +7,9 @@
 //!   that lies around at most;
 //! - the *text*: the trigrams of the search, see [`super::search`]. It goes through all that have them at most.
 //!
-//! Where that does not follow from the question, a *survey* tells, one statement of bounded cost. It counts the feed's
-//! relations up to [`FEW`]: few of them are looked at one by one. Only where they are more, it counts what lies around the
-//! place up to [`FEW_AROUND`], and how many of [`SAMPLE`] flyers, evenly spread over all there are, lie around the place and
+//! Where that does not follow from the question, a *survey* tells, one statement of bounded cost. It counts the flyers that
+//! the feed's relations lead to, up to [`FEW`]: few are looked at one by one. Only where they are more, it counts what lies around the
+//! place up to [`FEW`], and how many of [`SAMPLE`] flyers, evenly spread over all there are, lie around the place and
 //! have the text. What a sample often has is found soon by whatever is walked; what it has seldom or never is a short
 //! list of its own.
 //!
@@ -50,10 +50,12 @@ impl From<Lead> for Leads {
     }
 }
 
-/// So few rows are looked at one by one.
-const FEW: u32 = 1_000;
-/// So few rows of cells are passed by: most of them tell by the index alone that they are out of the circle.
-const FEW_AROUND: u32 = 10_000;
+/// So few rows have their texts looked at, one by one.
+const FEW_TEXTS: u32 = 1_000;
+/// So few rows have their places looked at.
+const FEW_PLACES: u32 = 5_000;
+/// Rows are counted so far. To pass by as many takes less than what may lead nowhere in a list that knows no end.
+const FEW: u32 = 10_000;
 /// As many follows as have their flyers counted.
 const FEW_FOLLOWS: u32 = 200;
 /// As many flyers are the sample.
@@ -103,6 +105,11 @@ impl Listing {
         self.search.as_deref().is_some_and(search::is_long)
     }
 
+    /// So few rows of the feed are asked one by one, whatever else there is.
+    fn few_relations(&self) -> u32 {
+        if self.search.is_some() { FEW_TEXTS } else { FEW_PLACES }
+    }
+
     /// What leads to this list where that follows from the question alone.
     #[must_use]
     pub fn leads(&self, engine: Engine) -> Option<Leads> {
@@ -133,13 +140,17 @@ impl Listing {
     pub fn leads_by(&self, engine: Engine, survey: Survey) -> Leads {
         let is_all = matches!(self.feed, Feed::All(_));
         let seldom_near = if matches!(self.feed, Feed::Following(_)) { NOT_OFTEN } else { SELDOM };
+        let is_searched = self.search.is_some();
         // Texts that the sample hardly has are fewer still.
-        let is_rare = self.search.is_some() && survey.searched < 2;
-        let few_around = if is_rare { FEW_AROUND / 2 } else { FEW_AROUND };
-        let page = if !is_all && survey.relations < FEW.into() {
+        let few_around = if is_searched && survey.searched < 2 { FEW_PLACES } else { FEW };
+        let page = if !is_all && survey.relations < self.few_relations().into() {
             Lead::Feed
         } else if self.is_near() && survey.around < few_around.into() {
             Lead::Place
+        } else if is_searched && survey.searched < SELDOM {
+            Lead::Text
+        } else if !is_all && survey.relations < FEW.into() {
+            Lead::Feed
         } else if self.search.is_some() && survey.searched < self.seldom_text(engine) {
             Lead::Text
         } else if self.is_near() && survey.near < seldom_near {
@@ -164,14 +175,14 @@ pub fn survey_query(engine: Engine, listing: &Listing) -> Statement<SurveyColumn
             let cover = circle.cover();
             binds.push(("cells", Value::Text(Lists::cells(engine, &cover.cells))));
             let flyers = Lists::Cells(cover.grid).all(engine, &unmarked("f."));
-            format!("(SELECT count(*) FROM (SELECT 1 FROM {flyers} LIMIT {FEW_AROUND}) f)")
+            format!("(SELECT count(*) FROM (SELECT 1 FROM {flyers} LIMIT {FEW}) f)")
         },
     );
-    let sample = sample(engine, listing);
+    let (few, sample) = (listing.few_relations(), sample(engine, listing));
     Statement::new(
         format!(
             "WITH r AS MATERIALIZED (SELECT {relations} AS n), \
-             p AS MATERIALIZED (SELECT CASE WHEN n < {FEW} THEN 0 ELSE {around} END AS n FROM r), \
+             p AS MATERIALIZED (SELECT CASE WHEN n < {few} THEN 0 ELSE {around} END AS n FROM r), \
              s AS MATERIALIZED (SELECT coalesce(sum(near) * {SAMPLE} / count(*), 0) AS near, \
              coalesce(sum(searched) * {SAMPLE} / count(*), 0) AS searched FROM {sample} HAVING count(*) > 0 \
              UNION ALL SELECT 0, 0) \
@@ -213,14 +224,14 @@ fn relations(engine: Engine, feed: Feed) -> String {
 /// Some flyers, evenly spread over all ids that were given: whether each is `near` and has the text that is `searched`,
 /// as 1 or 0. None where the relations are few, and less where flyers were deleted.
 fn sample(engine: Engine, listing: &Listing) -> String {
-    let last = SAMPLE - 1;
+    let (last, few) = (SAMPLE - 1, listing.few_relations());
     let numbers = match engine {
         Engine::Sqlite => format!(
-            "(WITH RECURSIVE n (i) AS (SELECT 0 FROM r WHERE r.n >= {FEW} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
+            "(WITH RECURSIVE n (i) AS (SELECT 0 FROM r WHERE r.n >= {few} UNION ALL SELECT i + 1 FROM n WHERE i < {last}) \
              SELECT i FROM n) n"
         ),
         Engine::Postgres => {
-            format!("generate_series(0, (SELECT {last} FROM r WHERE r.n >= {FEW})) AS n (i)")
+            format!("generate_series(0, (SELECT {last} FROM r WHERE r.n >= {few})) AS n (i)")
         }
     };
     let end = |order: &str| format!("(SELECT f.id FROM flyers f ORDER BY f.id {order} LIMIT 1)");

@@ -16,11 +16,12 @@ use catalogue::{Catalogue, INDEXES};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use feed_core::db::{Db, Engine};
-use feed_core::feed::{self, FeedRequest};
+use feed_core::feed::{self, FeedRequest, Lead};
 use feed_core::page::{PageRequest, Start};
 use feed_core::schema::{favorites, flyer_images};
 use feed_core::sql::{Statement, Value};
 use feed_perf::log;
+use feeds::found::Quest;
 use feeds::{PAGE_SIZE, Rows, Spot, Variant};
 use guard::budgets::{self, Budgets};
 use guard::{Loader, Red, load, product};
@@ -38,6 +39,8 @@ enum Change {
 enum Guard {
     /// The budget of one of these pages.
     Budget(&'static [(Shape, Variant, Spot)]),
+    /// The budget of a page of what is searched, or around a place.
+    Found(Shape, &'static str),
     /// The count of statements.
     Counts(Shape),
     /// The live catalogue.
@@ -97,6 +100,14 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
             validity_without_mark,
             Guard::Budget(&[(Shape::FavoritesExpired, PLAIN, Spot::First)]),
         ),
+        worse("a rare word sought by recency", led_by_the_feed, Guard::Found(Shape::All, "rare")),
+        worse("an empty region sought by recency", led_by_the_feed, Guard::Found(Shape::All, "sea")),
+        worse(
+            "few favorites sought in a country",
+            led_by_place,
+            Guard::Found(Shape::Favorites100, "country"),
+        ),
+        worse("few favorites sought by a word", led_by_text, Guard::Found(Shape::Favorites100, "frequent")),
     ];
     let felt: [(&str, &'static [_]); 4] = [
         ("flyers_feed", &[(Shape::All, PLAIN, Spot::Middle)]),
@@ -132,6 +143,13 @@ fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Re
                 })?;
                 Some((format!("budget of {}, {}", page.0, page.1), red))
             }),
+            Guard::Found(shape, quest) => {
+                let page = (format!("{} {quest}", shape.name()), Spot::First.name());
+                let asked = Quest::by_name(quest).rows(c, *shape).page(Spot::First, PAGE_SIZE);
+                let work = load(c, loader, &asked);
+                let red = work.and_then(|work| budgets.hold(data.engine, &page, &work)).err()?;
+                Some((format!("budget of {}", page.0), red))
+            }
             Guard::Counts(shape) => {
                 let rows = Rows::read(c, *shape).in_order(PLAIN);
                 let red = guard::counts(c, loader, |size| rows.page(Spot::Middle, size), 3).err()?;
@@ -298,9 +316,25 @@ fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<
     ids(c, request, text)
 }
 
+fn led_by(c: &mut Db, request: &FeedRequest, lead: Lead) -> feed_core::Result<Vec<i64>> {
+    Ok(feed::load_by(c, request, lead.into())?.items.iter().map(|card| card.id).collect())
+}
+
+fn led_by_the_feed(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    led_by(c, request, Lead::Feed)
+}
+
+fn led_by_place(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    led_by(c, request, Lead::Place)
+}
+
+fn led_by_text(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    led_by(c, request, Lead::Text)
+}
+
 fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let listing = &request.listing;
-    let rows: Vec<i64> = feed::page_query(c.engine(), request, feed::Lead::Feed)
+    let rows: Vec<i64> = feed::page_query(c.engine(), request, Lead::Feed)
         .load::<feed::CardRow>(c)?
         .iter()
         .take(request.page.size as usize)

@@ -10,7 +10,7 @@
 //! `(sorted_at, id)` to find the second in which the page ends, the *edge*; then take everything from the
 //! position's second to the edge, compute the distances of those only, sort and cut.
 //!
-//! What leads to the keys is said by [`Lead`](super::Lead): the feed's own index, where the feed is one list; or many
+//! What leads to the keys is said by [`Lead`]: the feed's own index, where the feed is one list; or many
 //! lists, by creator or by place, see [`merge`]; or the trigrams of a search, see [`search`].
 
 use chrono::NaiveDateTime;

@@ -52,7 +52,7 @@ pub(super) fn run() -> Result<(), StartError> {
     let address = server.address()?;
     println!(
         "\nThe demo serves at http://{address} until Ctrl-C. Try, in another terminal:\n\n\
-         curl -s 'http://{address}/api/feed/?lat=47.3769&lng=8.5417&radius_km=5&search=konzert&page_size=2'\n\n\
+         curl -s 'http://{address}/api/feed/?lat=47.3769&lng=8.5417&radius_km=10&page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/favorites/feed/?page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/following/feed/?page_size=2'\n\n\
          The second and third are signed in as {}. All demo accounts have the password {}.\n\

@@ -158,6 +158,53 @@ fn a_larger_table_costs_no_more() {
     }
 }
 
+/// Two letters have no trigram: PostgreSQL reads all texts for them.
+#[test]
+fn what_is_found_is_found_by_indexes() {
+    const TABLES: [&str; 6] = ["users", "flyers", "favorites", "follows", "flyer_texts", "user_texts"];
+    log::install();
+    shapes::on_both(SIZES[1], false, |data| {
+        data.database
+            .with_writer(|c| {
+                for shape in found::ASKERS {
+                    for quest in found::QUESTS.iter().filter(|quest| quest.name != "two letters") {
+                        let asked = quest.rows(c, shape).page(Spot::First, PAGE_SIZE);
+                        let work = load(c, product, &asked).unwrap();
+                        let plans: Vec<_> = work.plans().collect();
+                        assert!(!plans.is_empty());
+                        for plan in plans {
+                            let scan = plan.scans.iter().find(|scan| TABLES.contains(&scan.table.as_str()));
+                            assert!(scan.is_none(), "{:?} {}: {plan}", data.engine, quest.name);
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .unwrap();
+    });
+}
+
+#[test]
+fn what_few_flyers_have_costs_the_same_in_a_larger_table() {
+    log::install();
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let [small, large] = [SIZES[1], SIZES[2]].map(|size| Data::open(engine, size, false));
+        for shape in [Shape::All, Shape::Follows100, Shape::Favorites100] {
+            for quest in ["rare", "nowhere", "sea"] {
+                let of = |data: &Data| {
+                    let page = |c: &mut _| {
+                        let asked = found::Quest::by_name(quest).rows(c, shape).page(Spot::First, PAGE_SIZE);
+                        load(c, product, &asked)
+                    };
+                    data.database.with_writer(|c| Ok(page(c))).unwrap().unwrap()
+                };
+                guard::ratio(&of(&small), &of(&large), 1.2)
+                    .unwrap_or_else(|red| panic!("{engine:?}, {} {quest}: {red}", shape.name()));
+            }
+        }
+    }
+}
+
 #[test]
 fn a_deeper_page_costs_no_more() {
     log::install();

@@ -11,6 +11,7 @@ CREATE INDEX flyers_feed ON flyers (created_at DESC, id_key DESC, creator_id, va
 CREATE INDEX flyers_creator_feed ON flyers
     (creator_id, created_at DESC, id_key DESC, valid_until, valid_from, categories) WHERE expired = FALSE;
 DROP TABLE flyer_texts;
+DROP TABLE flyer_texts_to_index;
 DROP TABLE user_texts;
 DROP TABLE flyer_trigram_terms;
 DROP TABLE flyer_trigrams;

@@ -5,6 +5,7 @@
 
 use feed_core::db::Engine;
 
+use crate::pages::found::{QUESTS, Quest, SELECTIVE};
 use crate::pages::{Spot, Variant};
 use crate::shapes::Shape;
 
@@ -33,35 +34,56 @@ impl Limit {
     }
 }
 
-/// A page of a feed, reached by cursor, and so without its count.
+/// How a feed is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Question {
+    /// As a list of its own.
+    Feed(Variant),
+    /// Searched, or near a place.
+    Found(Quest),
+}
+
+impl Question {
+    fn name(self) -> String {
+        match self {
+            Self::Feed(variant) => variant.name(),
+            Self::Found(quest) => quest.name.to_owned(),
+        }
+    }
+}
+
+/// A page of a feed.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
     pub shape: Shape,
-    pub variant: Variant,
+    pub question: Question,
     pub spot: Spot,
 }
 
-/// The first page: by a cursor to the start, as a page by its number would be counted too.
+/// The first page by a cursor to the start, and so without its count.
 const FIRST: Spot = Spot::Behind(0);
 /// Page 1,000.
 const FAR: Spot = Spot::Behind(999 * 20);
 const PLACES: &[Spot] = &[FIRST, Spot::Middle, Spot::Last];
 const FAR_TOO: &[Spot] = &[FIRST, Spot::Middle, Spot::Last, FAR];
 
-const FAVORITED: Variant = Variant { favorited: true, ..Variant::PLAIN };
-const BY_TIME: &[Variant] = &[Variant::PLAIN, FAVORITED];
-const BY_FLYER: &[Variant] = &[Variant::PLAIN, Variant::NEAR];
-const ANY: &[Variant] = &[Variant::PLAIN, Variant::NEAR, FAVORITED];
+const PLAIN: Question = Question::Feed(Variant::PLAIN);
+const NEAR: Question = Question::Feed(Variant::NEAR);
+const FAVORITED: Question = Question::Feed(Variant { favorited: true, ..Variant::PLAIN });
+const BY_TIME: &[Question] = &[PLAIN, FAVORITED];
+const BY_FLYER: &[Question] = &[PLAIN, NEAR];
+const ANY: &[Question] = &[PLAIN, NEAR, FAVORITED];
 
 impl Page {
     /// The criterion id within the group of the page's shape.
     pub fn id(self) -> String {
         let spot = match self.spot {
             FIRST => "first".to_owned(),
+            Spot::First => "first and count".to_owned(),
             FAR => "page 1000".to_owned(),
             spot => spot.name(),
         };
-        format!("{} {spot}", self.variant.name()).trim_start().to_owned()
+        format!("{} {spot}", self.question.name()).trim_start().to_owned()
     }
 
     /// The id where pages of many shapes are together.
@@ -75,17 +97,19 @@ impl Page {
 pub struct Cell {
     pub name: &'static str,
     pub shape: Shape,
-    variants: &'static [Variant],
+    questions: &'static [Question],
     spots: &'static [Spot],
     /// Milliseconds; none where only ratios are asked.
     pub most: Option<Limit>,
 }
 
 impl Cell {
-    /// Every page of the cell, those of a variant one after the other.
+    /// Every page of the cell, those of a question one after the other.
     pub fn pages(&self) -> impl Iterator<Item = Page> {
-        let at = |variant, spot| Page { shape: self.shape, variant, spot };
-        self.variants.iter().flat_map(move |&variant| self.spots.iter().map(move |&spot| at(variant, spot)))
+        let at = |question, spot| Page { shape: self.shape, question, spot };
+        self.questions
+            .iter()
+            .flat_map(move |&question| self.spots.iter().map(move |&spot| at(question, spot)))
     }
 }
 
@@ -95,17 +119,22 @@ const TEN_THOUSAND: Limit = Limit::new(5.0, 15.0);
 const FAVORITES: Limit = Limit::new(0.1, 0.3);
 /// 10,000 flyers of the same second, all of which must be sorted by distance.
 const SAME_SECOND_NEAR: Limit = Limit::new(20.0, 20.0);
+/// A list of which one part is selective: three letters or more with a trigram in fewer than 1 % of the flyers, a
+/// relation, or a place.
+const ONE_SELECTIVE: Limit = Limit::new(5.0, 10.0);
+/// Any other search, and what counts of it take.
+const NONE_SELECTIVE: Limit = Limit::new(150.0, 500.0);
 /// The capped count.
 pub const COUNT: Limit = Limit::new(1.0, 3.0);
 
 const fn cell(
     name: &'static str,
     shape: Shape,
-    variants: &'static [Variant],
+    questions: &'static [Question],
     spots: &'static [Spot],
     most: Option<Limit>,
 ) -> Cell {
-    Cell { name, shape, variants, spots, most }
+    Cell { name, shape, questions, spots, most }
 }
 
 use Shape::{
@@ -113,6 +142,32 @@ use Shape::{
     FavoritesExpired, FavoritesSecond, Follows100, Follows1000, Follows10000, Prolific10, Quiet100,
     Quiet1000, Second100, Valid100,
 };
+
+/// Searches and places.
+const FOUND: &[Question] = &each(QUESTS);
+/// Those that are selective by themselves, and those that are with a relation.
+const NARROW: &[Question] = FOUND.split_at(SELECTIVE).0;
+const BROAD: &[Question] = FOUND.split_at(SELECTIVE).1;
+
+/// Those with trigrams, and those without: PostgreSQL has no index for these, and looks at all texts where the relations
+/// are many.
+const LONG: &[Question] = FOUND.split_at(FOUND.len() - 1).0;
+const SHORT: &[Question] = FOUND.split_at(FOUND.len() - 1).1;
+
+const fn each<const N: usize>(quests: [Quest; N]) -> [Question; N] {
+    let mut questions = [PLAIN; N];
+    let mut i = 0;
+    while i < N {
+        questions[i] = Question::Found(quests[i]);
+        i += 1;
+    }
+    questions
+}
+
+/// Pages without a count.
+const UNCOUNTED: &[Spot] = &[FIRST, Spot::Middle];
+/// As the app's first page is asked for.
+const COUNTED_TOO: &[Spot] = &[Spot::First];
 
 /// The table. Adversarial shapes stand behind what they are compared with.
 pub const CELLS: &[Cell] = &[
@@ -127,15 +182,25 @@ pub const CELLS: &[Cell] = &[
     cell("following 10, prolific", Prolific10, BY_FLYER, PLACES, Some(HUNDRED.twice())),
     cell("following 100, 0.2 % valid", Expired100, BY_FLYER, PLACES, Some(HUNDRED.twice())),
     cell("following 100, all valid", Valid100, BY_FLYER, PLACES, None),
-    cell("following 100, same second", Second100, &[Variant::PLAIN], PLACES, Some(HUNDRED.twice())),
-    cell("following 100, same second, near", Second100, &[Variant::NEAR], PLACES, Some(SAME_SECOND_NEAR)),
+    cell("following 100, same second", Second100, &[PLAIN], PLACES, Some(HUNDRED.twice())),
+    cell("following 100, same second, near", Second100, &[NEAR], PLACES, Some(SAME_SECOND_NEAR)),
     cell("favorites 100", Favorites100, ANY, PLACES, Some(FAVORITES)),
     cell("favorites 1,000", Favorites1000, ANY, PLACES, Some(FAVORITES)),
     cell("favorites 10,000", Favorites10000, ANY, PLACES, Some(FAVORITES)),
     cell("favorites 100,000", Favorites100000, ANY, FAR_TOO, Some(FAVORITES)),
     cell("favorites, 0.2 % valid", FavoritesExpired, ANY, PLACES, Some(FAVORITES.twice())),
     cell("favorites, same second", FavoritesSecond, BY_TIME, PLACES, Some(FAVORITES.twice())),
-    cell("favorites, same second, near", FavoritesSecond, &[Variant::NEAR], PLACES, Some(SAME_SECOND_NEAR)),
+    cell("favorites, same second, near", FavoritesSecond, &[NEAR], PLACES, Some(SAME_SECOND_NEAR)),
+    cell("found, narrow", All, NARROW, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("found, broad", All, BROAD, UNCOUNTED, Some(NONE_SELECTIVE)),
+    cell("found, count too", All, FOUND, COUNTED_TOO, Some(NONE_SELECTIVE)),
+    cell("found, following 100", Follows100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("found, following 10,000", Follows10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("two letters, following 10,000", Follows10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
+    cell("found, favorites 100", Favorites100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("found, favorites 10,000", Favorites10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("two letters, favorites 10,000", Favorites10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
+    cell("found, favorites 10,000, count too", Favorites10000, FOUND, COUNTED_TOO, Some(NONE_SELECTIVE)),
 ];
 
 /// What the bench of a count is called, within the group of its shape.
@@ -172,9 +237,7 @@ pub fn ratios() -> Vec<Ratio> {
         Ratio {
             name: "page 1,000 to page 1",
             // Of the main feed without a location: among 100,000 flyers its page 1,000 lies in the second of 10,000.
-            pairs: [(All, &[Variant::PLAIN][..]), (Follows1000, BY_FLYER), (Favorites100000, ANY)]
-                .map(far)
-                .concat(),
+            pairs: [(All, &[PLAIN][..]), (Follows1000, BY_FLYER), (Favorites100000, ANY)].map(far).concat(),
             most: Limit::new(1.2, 1.2),
         },
         Ratio {
@@ -198,7 +261,7 @@ pub fn ratios() -> Vec<Ratio> {
         Ratio {
             name: "0.2 % to 100 % valid",
             pairs: [(Expired100, Valid100, BY_FLYER), (FavoritesExpired, Favorites10000, ANY)]
-                .map(|(expired, valid, variants)| same_places(expired, valid, variants))
+                .map(|(expired, valid, questions)| same_places(expired, valid, questions))
                 .concat(),
             most: Limit::new(2.0, 2.0),
         },
@@ -206,28 +269,28 @@ pub fn ratios() -> Vec<Ratio> {
 }
 
 /// Page 1,000 and page 1.
-fn far((shape, variants): (Shape, &[Variant])) -> Vec<(Page, Page)> {
-    let page = |variant, spot| Page { shape, variant, spot };
-    variants.iter().map(|&variant| (page(variant, FAR), page(variant, FIRST))).collect()
+fn far((shape, questions): (Shape, &[Question])) -> Vec<(Page, Page)> {
+    let page = |question, spot| Page { shape, question, spot };
+    questions.iter().map(|&question| (page(question, FAR), page(question, FIRST))).collect()
 }
 
 /// The pages of two shapes at the same places.
-fn same_places(much: Shape, little: Shape, variants: &[Variant]) -> Vec<(Page, Page)> {
-    let pair = |variant, spot| {
-        let page = |shape| Page { shape, variant, spot };
+fn same_places(much: Shape, little: Shape, questions: &[Question]) -> Vec<(Page, Page)> {
+    let pair = |question, spot| {
+        let page = |shape| Page { shape, question, spot };
         (page(much), page(little))
     };
-    variants.iter().flat_map(|&variant| PLACES.iter().map(move |&spot| pair(variant, spot))).collect()
+    questions.iter().flat_map(|&question| PLACES.iter().map(move |&spot| pair(question, spot))).collect()
 }
 
 /// The pages that the bare driver reads too. Without a location: it does not have the distance function.
 pub const DRIVEN: &[Page] = &[
-    Page { shape: All, variant: Variant::PLAIN, spot: FIRST },
-    Page { shape: Follows100, variant: Variant::PLAIN, spot: FIRST },
-    Page { shape: Follows1000, variant: Variant::PLAIN, spot: Spot::Middle },
-    Page { shape: Follows10000, variant: Variant::PLAIN, spot: Spot::Middle },
-    Page { shape: Favorites1000, variant: Variant::PLAIN, spot: FIRST },
-    Page { shape: Favorites100000, variant: FAVORITED, spot: Spot::Middle },
+    Page { shape: All, question: PLAIN, spot: FIRST },
+    Page { shape: Follows100, question: PLAIN, spot: FIRST },
+    Page { shape: Follows1000, question: PLAIN, spot: Spot::Middle },
+    Page { shape: Follows10000, question: PLAIN, spot: Spot::Middle },
+    Page { shape: Favorites1000, question: PLAIN, spot: FIRST },
+    Page { shape: Favorites100000, question: FAVORITED, spot: Spot::Middle },
 ];
 
 /// The criterion group of the same pages by our code (`ours`) and by the bare driver (`bare`).

@@ -4,7 +4,7 @@ use criterion::Bencher;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 
-use crate::asked::Page;
+use crate::asked::{Page, Question};
 use crate::pages::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
 use crate::run;
 use crate::shapes::{Data, Shape};
@@ -16,7 +16,7 @@ pub struct Reader {
     engine: Engine,
     data: Option<Data>,
     rows: Option<(Shape, Rows)>,
-    ordered: Option<(Shape, Variant, Ordered)>,
+    ordered: Option<(Shape, Question, Ordered)>,
 }
 
 impl Reader {
@@ -41,11 +41,13 @@ impl Reader {
 
     /// How a page is asked for; it is loaded once and has the rows that it must have.
     pub fn request(&mut self, page: Page) -> FeedRequest {
-        let Page { shape, variant, spot } = page;
-        let ordered = self.ordered(shape, variant);
+        let Page { shape, question, spot } = page;
+        let ordered = self.ordered(shape, question);
         let spot = match spot {
             // What a crowd in one second costs there has cells of its own.
-            Spot::Behind(rows) if variant.near => Spot::Behind(ordered.clear_of_crowds(rows)),
+            Spot::Behind(rows) if question == Question::Feed(Variant::NEAR) => {
+                Spot::Behind(ordered.clear_of_crowds(rows))
+            }
             spot => spot,
         };
         let asked = ordered.page(spot, PAGE_SIZE);
@@ -56,10 +58,15 @@ impl Reader {
         asked.request
     }
 
-    fn ordered(&mut self, shape: Shape, variant: Variant) -> &Ordered {
-        if self.ordered.as_ref().is_none_or(|(s, v, _)| (*s, *v) != (shape, variant)) {
-            let ordered = self.rows(shape).in_order(variant);
-            self.ordered = Some((shape, variant, ordered));
+    fn ordered(&mut self, shape: Shape, question: Question) -> &Ordered {
+        if self.ordered.as_ref().is_none_or(|(s, q, _)| (*s, *q) != (shape, question)) {
+            let ordered = match question {
+                Question::Feed(variant) => self.rows(shape).in_order(variant),
+                Question::Found(quest) => {
+                    self.data().database.with_writer(|c| Ok(quest.rows(c, shape))).unwrap()
+                }
+            };
+            self.ordered = Some((shape, question, ordered));
         }
         &self.ordered.as_ref().unwrap().2
     }

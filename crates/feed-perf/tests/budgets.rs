@@ -38,8 +38,8 @@ fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
                     }
                 }
             }
-            // Statistics change nothing here that the shapes do not show; the middle size is between the others.
-            if data.analyzed || data.size == SIZES[1] {
+            // The middle size is between the others.
+            if data.size == SIZES[1] {
                 return Ok(());
             }
             for shape in found::ASKERS.into_iter().filter(|shape| shape.exists_at(data.size)) {

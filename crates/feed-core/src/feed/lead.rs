@@ -8,9 +8,9 @@
 //! - the *text*: the trigrams of the search, see [`super::search`]. It goes through all that have them at most.
 //!
 //! Where that does not follow from the question, a *survey* tells, one statement of bounded cost. It counts the flyers that
-//! the feed's relations lead to, up to [`FEW`]: few are looked at one by one. Only where they are more, it counts what lies around the
-//! place up to [`FEW`], and how many of [`SAMPLE`] flyers, evenly spread over all there are, lie around the place and
-//! have the text. What a sample often has is found soon by whatever is walked; what it has seldom or never is a short
+//! the feed's relations lead to, up to [`FEW`]: few are looked at one by one. Only where they are more, it counts how
+//! many of [`SAMPLE`] flyers, evenly spread over all there are, lie around the place and have the text, and then what
+//! lies around the place, up to [`FEW`]. What a sample often has is found soon by whatever is walked; what it has seldom or never is a short
 //! list of its own.
 //!
 //! Every way gives the same page; the survey only says which is the cheapest.
@@ -61,6 +61,8 @@ const FEW_FOLLOWS: u32 = 200;
 /// As many flyers are the sample.
 const SAMPLE: i64 = 256;
 
+/// Hits in the sample below which texts are hardly there: they are fewer than what lies around most places.
+const HARDLY: i64 = 2;
 /// Hits in the sample below which something is seldom: 2 % of all flyers. From there on, a walk of flyers has a page
 /// of it within a thousand.
 const SELDOM: i64 = 6;
@@ -105,6 +107,11 @@ impl Listing {
         self.search.as_deref().is_some_and(search::is_long)
     }
 
+    /// Whether the text leads through all texts there are: nothing of PostgreSQL's finds one or two letters.
+    fn reads_all_texts(&self, engine: Engine) -> bool {
+        engine == Engine::Postgres && self.search.is_some() && !self.has_trigrams()
+    }
+
     /// So few rows of the feed are asked one by one, whatever else there is.
     fn few_relations(&self) -> u32 {
         if self.search.is_some() { FEW_TEXTS } else { FEW_PLACES }
@@ -117,16 +124,22 @@ impl Listing {
             (_, false, false) => Some(Lead::Feed.into()),
             _ if !self.has_other_leads() => Some(Lead::Feed.into()),
             (Feed::All(_), true, false) => Some(Lead::Place.into()),
-            (Feed::All(_), false, true) if self.seldom_text(engine) == ALWAYS => Some(Lead::Text.into()),
+            // It ends as soon as the feed itself.
+            (Feed::All(_), false, true) if engine == Engine::Sqlite && self.has_trigrams() => {
+                Some(Lead::Text.into())
+            }
             _ => None,
         }
     }
 
     /// Hits in the sample below which the text leads.
-    fn seldom_text(&self, engine: Engine) -> i64 {
+    fn seldom_text(&self, engine: Engine, survey: Survey) -> i64 {
         match (self.feed, engine) {
             _ if !self.has_trigrams() => SELDOM,
-            // In the feed's order, it ends as soon as the feed itself, and knows no lists that nothing is in.
+            // In the feed's order, as all that lies around the place is: the shorter way to a page is that of what is
+            // the more seldom.
+            (Feed::All(_) | Feed::Following(_), Engine::Sqlite) if self.is_near() => survey.near.max(SELDOM),
+            // It knows no lists that nothing is in.
             (Feed::All(_) | Feed::Following(_), Engine::Sqlite) => ALWAYS,
             // In no order: but the others would walk far in many lists.
             (Feed::Following(_), Engine::Postgres) => RATHER_SELDOM,
@@ -141,17 +154,19 @@ impl Listing {
         let is_all = matches!(self.feed, Feed::All(_));
         let seldom_near = if matches!(self.feed, Feed::Following(_)) { NOT_OFTEN } else { SELDOM };
         let is_searched = self.search.is_some();
-        // Texts that the sample hardly has are fewer still.
-        let few_around = if is_searched && survey.searched < 2 { FEW_PLACES } else { FEW };
+        let is_favorites = matches!(self.feed, Feed::Favorites(_));
+        let few_around = if is_searched && survey.searched < HARDLY { FEW_PLACES } else { FEW };
         let page = if !is_all && survey.relations < self.few_relations().into() {
             Lead::Feed
         } else if self.is_near() && survey.around < few_around.into() {
             Lead::Place
-        } else if is_searched && survey.searched < SELDOM {
+        } else if is_searched && survey.searched < SELDOM && !self.reads_all_texts(engine) {
             Lead::Text
         } else if !is_all && survey.relations < FEW.into() {
             Lead::Feed
-        } else if self.search.is_some() && survey.searched < self.seldom_text(engine) {
+        } else if is_favorites && self.reads_all_texts(engine) {
+            Lead::Feed
+        } else if self.search.is_some() && survey.searched < self.seldom_text(engine, survey) {
             Lead::Text
         } else if self.is_near() && survey.near < seldom_near {
             Lead::Place
@@ -175,17 +190,23 @@ pub fn survey_query(engine: Engine, listing: &Listing) -> Statement<SurveyColumn
             let cover = circle.cover();
             binds.push(("cells", Value::Text(Lists::cells(engine, &cover.cells))));
             let flyers = Lists::Cells(cover.grid).all(engine, &unmarked("f."));
-            format!("(SELECT count(*) FROM (SELECT 1 FROM {flyers} LIMIT {FEW}) f)")
+            let limit = match listing.search {
+                None => FEW.to_string(),
+                Some(_) => format!(
+                    "(SELECT CASE WHEN searched < {HARDLY} THEN {FEW_PLACES} ELSE {FEW} END FROM s LIMIT 1)"
+                ),
+            };
+            format!("(SELECT count(*) FROM (SELECT 1 FROM {flyers} LIMIT {limit}) f)")
         },
     );
     let (few, sample) = (listing.few_relations(), sample(engine, listing));
     Statement::new(
         format!(
             "WITH r AS MATERIALIZED (SELECT {relations} AS n), \
-             p AS MATERIALIZED (SELECT CASE WHEN n < {few} THEN 0 ELSE {around} END AS n FROM r), \
              s AS MATERIALIZED (SELECT coalesce(sum(near) * {SAMPLE} / count(*), 0) AS near, \
              coalesce(sum(searched) * {SAMPLE} / count(*), 0) AS searched FROM {sample} HAVING count(*) > 0 \
-             UNION ALL SELECT 0, 0) \
+             UNION ALL SELECT 0, 0), \
+             p AS MATERIALIZED (SELECT CASE WHEN n < {few} THEN 0 ELSE {around} END AS n FROM r) \
              SELECT CAST(r.n AS bigint), CAST(p.n AS bigint), CAST(s.near AS bigint), CAST(s.searched AS bigint) \
              FROM r, p, s LIMIT 1"
         ),
@@ -236,7 +257,8 @@ fn sample(engine: Engine, listing: &Listing) -> String {
     };
     let end = |order: &str| format!("(SELECT f.id FROM flyers f ORDER BY f.id {order} LIMIT 1)");
     let ends = format!("(SELECT {} AS first, {} AS last LIMIT 1) e", end("ASC"), end("DESC"));
-    let flyer = format!("e.first + (e.last - e.first) * n.i / {last}");
+    // By the golden ratio: equal steps would be in step with what comes back at equal intervals.
+    let flyer = "e.first + (e.last - e.first) * (n.i * 618034 % 1000000) / 1000000";
     let hit = |condition: String| format!("CASE WHEN {condition} THEN 1 ELSE 0 END");
     let near = if listing.circle().is_some() { hit(is_near(engine)) } else { "0".to_owned() };
     let text = "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)";

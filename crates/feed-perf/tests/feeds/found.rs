@@ -22,7 +22,7 @@ use crate::shapes::{PLACE, Shape};
 const SEA: Location = Location { latitude: 45.0, longitude: -30.0 };
 
 /// What is asked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quest {
     /// What budgets call it.
     pub name: &'static str,
@@ -35,18 +35,21 @@ const fn quest(name: &'static str, search: Option<&'static str>, circle: Option<
     Quest { name, search, circle }
 }
 
-/// All that have budgets.
+/// All that have budgets: first those that few flyers answer, by their word or their place.
 pub const QUESTS: [Quest; 9] = [
     quest("rare", Some(RARE_WORD), None),
-    quest("frequent", Some("WORKSHOP"), None),
     quest("nowhere", Some("xqzvw"), None),
-    quest("two letters", Some("qz"), None),
     quest("city", None, Some((PLACE, 2))),
     quest("country", None, Some((PLACE, 500))),
     quest("sea", None, Some((SEA, 500))),
     quest("rare in the city", Some(RARE_WORD), Some((PLACE, 2))),
     quest("frequent in the city", Some("WORKSHOP"), Some((PLACE, 2))),
+    quest("frequent", Some("WORKSHOP"), None),
+    quest("two letters", Some("qz"), None),
 ];
+
+/// How many of them are selective whoever asks.
+pub const SELECTIVE: usize = QUESTS.len() - 2;
 
 /// Who asks: of the main feed, with few relations and with many.
 pub const ASKERS: [Shape; 5] =

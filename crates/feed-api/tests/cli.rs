@@ -49,6 +49,30 @@ fn bad_databases_are_refused_in_one_line() {
 }
 
 #[test]
+fn what_is_no_database_or_would_lose_a_file_is_not_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let letter = folder.path().join("letter.txt");
+    std::fs::write(&letter, "Dear Anna, this is no database. ".repeat(100)).unwrap();
+    let url = |name: &str| format!("sqlite://{}/{name}", folder.path().display());
+    let copy = |url: &str, file: &str| {
+        let mut command = feed_api(&["backup", file]);
+        refused(&command.current_dir(&folder).env("DATABASE_URL", url).output().unwrap())
+    };
+    for (url, file, told) in [
+        (url("nowhere.db"), "copy.db", "nowhere.db: No such file"),
+        (url("letter.txt"), "copy.db", "not a database"),
+        (url("letter.txt"), "missing/copy.db", "missing/copy.db.part: No such file"),
+        (url("nowhere.db"), "letter.txt", "letter.txt is there already"),
+        ("postgres://nobody:hunter2@127.0.0.1:1/x".to_owned(), "copy.db", "pg_dump"),
+    ] {
+        let line = copy(&url, file);
+        assert!(line.contains(told), "{line}");
+    }
+    let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["letter.txt"]);
+}
+
+#[test]
 fn serve_wants_a_secret_and_a_free_address() {
     let folder = tempfile::tempdir().unwrap();
     let serve = |secret: Option<&str>, bind: &str| {

@@ -4,11 +4,12 @@ mod demo;
 mod progress;
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use feed_core::clock::Clock;
 use feed_core::sweep::Swept;
-use feed_core::{seed, sweep, users};
+use feed_core::{db, seed, sweep, users};
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::Tokens;
@@ -70,6 +71,10 @@ enum Command {
     ///
     /// `serve` does so by itself; this is for databases that nothing serves at the moment.
     Sweep(DatabaseConfig),
+    /// Copy an embedded database into a new file, while it is served.
+    ///
+    /// The copy has all that was acknowledged before, and is a database like any other. Nobody waits for it.
+    Backup(BackupArgs),
     /// Print a token of the account with this e-mail, for scripts.
     Token(TokenArgs),
     /// Serve a database of its own with demo data, on this machine only.
@@ -102,6 +107,15 @@ struct SeedArgs {
     /// Add demo data beside the accounts of others.
     #[arg(long, env = "FEED_SEED_FORCE")]
     force: bool,
+}
+
+#[derive(Debug, Args)]
+struct BackupArgs {
+    #[command(flatten)]
+    database: DatabaseConfig,
+
+    /// The copy, which must not be there yet.
+    file: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +155,7 @@ pub fn run() -> Result<(), StartError> {
         Command::Migrate(config) => migrate(&config),
         Command::Seed(args) => seed(&args),
         Command::Sweep(config) => sweep(&config),
+        Command::Backup(args) => backup(&args),
         Command::Token(args) => token(&args),
         Command::Demo => demo::run(),
     }
@@ -218,6 +233,12 @@ fn seed(args: &SeedArgs) -> Result<(), StartError> {
 fn sweep(config: &DatabaseConfig) -> Result<(), StartError> {
     let Swept { marked, cleared } = sweep::sweep(&config.open_current(false)?)?;
     println!("marked {marked} flyers as over, took the mark off {cleared}");
+    Ok(())
+}
+
+fn backup(args: &BackupArgs) -> Result<(), StartError> {
+    let bytes = db::back_up(&args.database.url()?, &args.file)?;
+    println!("{} has the database: {bytes} bytes", args.file.display());
     Ok(())
 }
 

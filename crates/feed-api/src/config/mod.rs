@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clap::Args;
-use feed_core::db::{Database, DatabaseUrl, Db, Engine, OpenError};
+use feed_core::db::{BackupError, Database, DatabaseUrl, Db, Engine, OpenError};
 use feed_core::{migrate, text};
 
 pub use environment::{explained, print, refuse_unknown};
@@ -200,6 +200,9 @@ pub enum StartError {
     /// The database does not open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The database is not copied.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The database's schema is old.
     #[error("the database lacks migrations: run `feed-api migrate`, or serve with --migrate")]
     OldSchema,

@@ -5,6 +5,7 @@
 //! table that `scripts/faults` ends with.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod backup;
 #[path = "../binary/mod.rs"]
 mod binary;
 mod client;

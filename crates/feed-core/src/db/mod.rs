@@ -1,5 +1,6 @@
 //! The connection to either engine, and the pools that lend it.
 
+mod backup;
 mod connection;
 mod deadline;
 mod meter;
@@ -15,6 +16,7 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConne
 use crate::error::{Error, Result};
 use crate::geo;
 
+pub use backup::{BackupError, back_up};
 pub use connection::{Db, Engine, MultiBackend};
 use meter::Meter;
 pub use meter::{Usage, measured};

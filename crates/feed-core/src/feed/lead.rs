@@ -162,11 +162,9 @@ impl Listing {
             Lead::Place
         } else if is_searched && survey.searched < SELDOM && !self.reads_all_texts(engine) {
             Lead::Text
-        } else if !is_all && survey.relations < FEW.into() {
+        } else if !is_all && survey.relations < FEW.into() || is_favorites && self.reads_all_texts(engine) {
             Lead::Feed
-        } else if is_favorites && self.reads_all_texts(engine) {
-            Lead::Feed
-        } else if self.search.is_some() && survey.searched < self.seldom_text(engine, survey) {
+        } else if is_searched && survey.searched < self.seldom_text(engine, survey) {
             Lead::Text
         } else if self.is_near() && survey.near < seldom_near {
             Lead::Place

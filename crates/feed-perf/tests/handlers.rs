@@ -145,14 +145,50 @@ fn a_feed_request_takes_four_statements_at_most_and_as_many_for_one_row_as_for_f
 }
 
 #[test]
+fn what_is_searched_or_near_takes_one_more_at_most() {
+    log::install();
+    on_both(|test| {
+        let service = Service::start(test);
+        let mut most = 0;
+        for (path, is_signed_in, feed) in feeds(test) {
+            for query in [
+                "search=en&",
+                "search=kon&",
+                "lat=47&lng=8&radius_km=500&",
+                "search=kon&lat=47&lng=8&radius_km=500&",
+            ] {
+                let ask = |size: usize| service.get(&format!("{path}{query}page_size={size}"), is_signed_in);
+                let ((first, one), (many, fifty)) = (ask(1), ask(50));
+                log::assert_no_growth(&one, &fifty);
+                assert_eq!(first["results"].as_array().unwrap().len(), 1, "{feed:?} {query}");
+                assert!(many["results"].as_array().unwrap().len() > 1, "{feed:?} {query}");
+                most = most.max(one.len());
+                let (_, by_cursor) = service.get(first["next"].as_str().unwrap(), is_signed_in);
+                assert_eq!(
+                    by_cursor.len(),
+                    one.len() - 1,
+                    "all but the count: {feed:?} {query}\n{by_cursor}"
+                );
+            }
+        }
+        assert_eq!(most, 5, "caller and validator, survey, page, images, count");
+    });
+}
+
+#[test]
 fn handlers_send_the_statements_that_have_budgets() {
     log::install();
     on_both(|test| {
         let service = Service::start(test);
         for (path, is_signed_in, feed) in feeds(test) {
-            for (query, location) in [("", None), ("lat=47&lng=8", Some(PLACE))] {
+            let (location, radius_mm) = (Some(PLACE), Some(500_000_000));
+            for (query, listing) in [
+                ("", feed.into()),
+                ("lat=47&lng=8", Listing { location, ..feed.into() }),
+                ("search=Kon", Listing { search: Some("kon".to_owned()), ..feed.into() }),
+                ("lat=47&lng=8&radius_km=500", Listing { location, radius_mm, ..feed.into() }),
+            ] {
                 let (_, sent) = service.get(&format!("{path}{query}"), is_signed_in);
-                let listing = Listing { location, ..feed.into() };
                 let page = PageRequest { start: Start::Page(1), size: 20 };
                 let load = || {
                     test.database

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod metrics;
 mod middleware;
 pub mod openapi;
+mod patient;
 pub mod problem;
 pub mod query;
 pub mod rate;

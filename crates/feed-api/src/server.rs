@@ -1,19 +1,29 @@
 //! The server: built and run apart, so that a test knows its address before it serves.
 
+use std::future::ready;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::http::header::ContentType;
 use actix_web::middleware::{Compress, Condition, NormalizePath, from_fn};
-use actix_web::{App, HttpResponse, HttpServer, dev, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, Error, HttpResponse, HttpServer, dev, web};
 use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
 
 use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
 use crate::{extract, middleware, routes, stop, telemetry};
+
+/// More than so many threads the server below does not take.
+const MAX_WORKERS: usize = 512;
 
 /// Listens on `address`: port 0 takes a free one.
 ///
@@ -49,7 +59,7 @@ impl Server {
         database: Database,
         clock: Clock,
     ) -> Result<Self, StartError> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         Ok(Self {
             listener,
             private: None,
@@ -129,11 +139,22 @@ fn public(
     limits: &LimitConfig,
 ) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
-    let server = HttpServer::new(move || {
+    let address = listener.local_addr().map_err(StartError::io("the listener has no address"))?;
+    let limits = limits.clone();
+    let builder = actix_server::Server::build()
+        .workers(workers)
+        .disable_signals()
+        .shutdown_timeout(limits.shutdown_timeout.into())
+        // Of each worker.
+        .max_concurrent_connections((limits.max_connections as usize).div_ceil(workers));
+    let stopping = builder.graceful_shutdown_signal();
+    // What actix-web's own server does, over connections that have an end.
+    let service = move || {
         let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
-        App::new()
+        let app = App::new()
             .app_data(data.clone())
             .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
+            .app_data(LocalAddress(address))
             .configure(routes::configure)
             .wrap(from_fn(middleware::admit))
             .wrap(Compress::default())
@@ -141,18 +162,33 @@ fn public(
             .wrap(cors)
             .wrap(from_fn(middleware::problems))
             .wrap(NormalizePath::trim())
-            .wrap(from_fn(telemetry::observe))
-    });
-    let server = server
-        .workers(workers)
-        .disable_signals()
-        .shutdown_timeout(limits.shutdown_timeout.into())
-        .keep_alive(Duration::from_secs(limits.keep_alive.into()))
-        .client_request_timeout(limits.receive())
-        // Of each worker.
-        .max_connections((limits.max_connections as usize).div_ceil(workers));
-    Ok(server.listen(listener).map_err(StartError::io("the server failed"))?.run())
+            .wrap(from_fn(telemetry::observe));
+        let app = app.into_factory().map_err(|error: Error| error.error_response());
+        let stopping = stopping.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .keep_alive(Duration::from_secs(limits.keep_alive.into()))
+            .client_request_timeout(limits.receive())
+            .client_disconnect_timeout(Duration::from_secs(1))
+            .h1_allow_half_closed(true)
+            .local_addr(address)
+            .h1(map_config(app, |()| AppConfig::default()));
+        let patience = limits.patience();
+        fn_service(move |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            ready(Ok::<_, DispatchError>((Patient::new(stream, patience), peer)))
+        })
+        .and_then(http)
+    };
+    Ok(builder.listen("public", listener, service).map_err(StartError::io("the server failed"))?.run())
 }
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalAddress(pub SocketAddr);
 
 /// The server of those who look after the service.
 fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartError> {

@@ -136,7 +136,7 @@ fn what_is_misspelt_or_misread_is_told_with_its_name_and_its_form() {
     for (name, value, told) in [
         ("FEED_STATMENT_TIMEOUT", "1", "is no option of this service; did you mean FEED_STATEMENT_TIMEOUT?"),
         ("FEED_WORKERS", "many", "does not take \"many\": invalid digit found in string. It takes: Threads"),
-        ("FEED_WORKERS", "0", "0 is not in 1..=1024"),
+        ("FEED_WORKERS", "0", "0 is not in 1..=512"),
         ("FEED_STATEMENT_TIMEOUT", "2s", "It takes: Milliseconds that a statement"),
         ("FEED_RATE_LIMIT", "0", "not a positive number, nor `off`. It takes: Requests a minute"),
         ("FEED_LOG_FORMAT", "xml", "does not take \"xml\", only human, json. It takes: "),

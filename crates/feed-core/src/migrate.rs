@@ -88,27 +88,59 @@ mod history {
 
 /// Whether the database lacks a migration that this binary carries: two SELECTs.
 ///
-/// Diesel's own check would first make its table, which a reading connection may not.
-///
 /// # Errors
 /// [`Error::Unavailable`] when the database is away.
 pub fn is_pending(connection: &mut Db) -> Result<bool> {
+    let done = history(connection)?;
+    Ok(carried(connection)?.iter().any(|name| !done.contains(name)))
+}
+
+/// Whether the database has tables, and none of them is from a migration that this binary carries.
+///
+/// Those that PostgreSQL's extensions bring, and those outside the schema that we would write to, do not count.
+pub(crate) fn is_foreign(connection: &mut Db) -> Result<bool> {
+    let tables = match connection {
+        Db::Sqlite(_) => {
+            "(SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+              AND name <> '__diesel_schema_migrations')"
+        }
+        Db::Postgres(_) => {
+            "(SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+              WHERE nspname = current_schema() AND relkind IN ('r', 'p') AND relname <> '__diesel_schema_migrations' \
+              AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid \
+              AND deptype = 'e'))"
+        }
+    };
+    // First the tables: who migrates meanwhile writes its history in the same transaction.
+    if diesel::select(sql::<BigInt>(tables)).get_result::<i64>(connection)? == 0 {
+        return Ok(false);
+    }
+    let done = history(connection)?;
+    Ok(!carried(connection)?.iter().any(|name| done.contains(name)))
+}
+
+/// The versions that have run, none where there is no history: two SELECTs.
+///
+/// Diesel's own check would first make its table, which a reading connection may not.
+fn history(connection: &mut Db) -> Result<Vec<String>> {
     use history::__diesel_schema_migrations::{table, version};
 
     let has_history = match connection {
         Db::Sqlite(_) => "(SELECT count(*) FROM sqlite_schema WHERE name = '__diesel_schema_migrations')",
         Db::Postgres(_) => "(SELECT count(to_regclass('__diesel_schema_migrations')))",
     };
-    let tables: i64 = diesel::select(sql::<BigInt>(has_history)).get_result(connection)?;
-    if tables == 0 {
-        return Ok(true);
+    match diesel::select(sql::<BigInt>(has_history)).get_result(connection)? {
+        0_i64 => Ok(Vec::new()),
+        _ => Ok(table.select(version).load(connection)?),
     }
-    let done: Vec<String> = table.select(version).load(connection)?;
-    let carried = match connection {
-        Db::Sqlite(_) => versions::<Sqlite>(&SQLITE)?,
-        Db::Postgres(_) => versions::<Pg>(&POSTGRES)?,
-    };
-    Ok(carried.iter().any(|name| !done.contains(name)))
+}
+
+/// The versions that this binary carries for the connection's engine.
+fn carried(connection: &Db) -> Result<Vec<String>> {
+    match connection {
+        Db::Sqlite(_) => versions::<Sqlite>(&SQLITE),
+        Db::Postgres(_) => versions::<Pg>(&POSTGRES),
+    }
 }
 
 /// The versions of the embedded migrations, oldest first.

@@ -1,6 +1,7 @@
 //! The commands of the binary.
 
 mod demo;
+mod files;
 mod progress;
 
 use std::io::IsTerminal;
@@ -175,6 +176,7 @@ fn start_log(filter: &str, format: LogFormat) {
 fn serve(config: &ServeConfig) -> Result<(), StartError> {
     // What can be wrong with the configuration is told before the database is touched.
     check(config)?;
+    let config = &files::fitted(config);
     let listener = server::bind(&config.bind)?;
     let private = config.admin.listen()?;
     let database = config.database.open_current(config.migrate)?;

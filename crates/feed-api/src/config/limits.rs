@@ -110,6 +110,12 @@ impl LimitConfig {
     pub(crate) fn receive(&self) -> Duration {
         ms(self.receive_timeout)
     }
+
+    /// How long a connection may go without a part of an answer, which nobody does who keeps to the other limits:
+    /// between two requests, then with headers and body, and with the work, which may wait for a core and the database.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.keep_alive.into()) + 2 * self.receive() + 2 * (self.turn() + self.work())
+    }
 }
 
 impl Default for LimitConfig {

@@ -62,7 +62,7 @@ pub struct ServeConfig {
     pub cors_origins: Option<String>,
 
     /// Threads that serve HTTP; without it, one a core.
-    #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,
 
     /// What requests may take, each and together.

@@ -46,9 +46,19 @@ impl Client {
         Self { address: address.to_owned(), ..self.clone() }
     }
 
+    /// The same caller, who keeps no connection open between requests.
+    pub fn on_new_connections(&self) -> Self {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).max_idle_connections(0);
+        Self { agent: config.build().new_agent(), ..self.clone() }
+    }
+
+    fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
     fn post(&self, path: &str, body: &Value) -> Option<(u16, Value)> {
         let request = self.agent.post(format!("http://{}{path}", self.address));
-        let reply = request.header("authorization", format!("Bearer {}", self.token)).send_json(body).ok()?;
+        let reply = request.header("authorization", self.authorization()).send_json(body).ok()?;
         Some((reply.status().as_u16(), reply.into_body().read_json().ok()?))
     }
 
@@ -95,7 +105,7 @@ impl Client {
 
     fn get(&self, path: &str) -> Option<(u16, Value)> {
         let request = self.agent.get(format!("http://{}{path}", self.address));
-        let reply = request.header("authorization", format!("Bearer {}", self.token)).call().ok()?;
+        let reply = request.header("authorization", self.authorization()).call().ok()?;
         Some((reply.status().as_u16(), reply.into_body().read_json().unwrap_or_default()))
     }
 
@@ -103,6 +113,17 @@ impl Client {
     #[track_caller]
     pub fn status(&self, path: &str) -> u16 {
         self.get(path).expect("an answer").0
+    }
+
+    /// The token of the account.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A cursor of the main feed, which has two flyers at least.
+    pub fn cursor(&self) -> String {
+        let (_, page) = self.get("/api/feed/?page_size=1").unwrap();
+        page["next"].as_str().unwrap().split_once("cursor=").unwrap().1.to_owned()
     }
 
     /// Asks for the main feed: whether it came. All that it may be instead is a 503.
@@ -132,15 +153,19 @@ impl Client {
         }
     }
 
-    /// Asserts a 503 in the contract's shape, which says when to come again and nothing of the inside.
+    /// Asserts a 503 in the contract's shape, which says when to come again and nothing of the inside, and tells its
+    /// kind.
     #[track_caller]
-    pub fn refused(&self, path: &str) {
-        let mut reply = self.agent.get(format!("http://{}{path}", self.address)).call().unwrap();
-        assert_eq!(reply.status().as_u16(), 503, "{path}");
-        assert_eq!(reply.headers()["retry-after"], "1");
-        let problem: Value = reply.body_mut().read_json().unwrap();
-        assert!(problem["type"].as_str().unwrap().starts_with("urn:pockitflyer:problem:"), "{problem}");
-        assert!(!problem.to_string().contains("PGSQL"), "{problem}");
+    pub fn refused(&self, path: &str) -> String {
+        let request = self.agent.get(format!("http://{}{path}", self.address));
+        kind(path, request.header("authorization", self.authorization()).call().unwrap())
+    }
+
+    /// The same of a write.
+    #[track_caller]
+    pub fn refuses_a_write(&self) {
+        let request = self.agent.put(format!("http://{}/api/favorites/1/", self.address));
+        kind("a write", request.header("authorization", self.authorization()).send_empty().unwrap());
     }
 
     /// Waits until the service is ready and serves feeds.
@@ -159,4 +184,15 @@ impl Client {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// The kind of a 503.
+#[track_caller]
+fn kind(asked: &str, mut reply: ureq::http::Response<ureq::Body>) -> String {
+    assert_eq!(reply.status().as_u16(), 503, "{asked}");
+    assert_eq!(reply.headers()["retry-after"], "1");
+    let problem: Value = reply.body_mut().read_json().unwrap();
+    assert!(!problem.to_string().contains("SQL"), "{problem}");
+    let kind = problem["type"].as_str().unwrap().strip_prefix("urn:pockitflyer:problem:");
+    kind.unwrap_or_else(|| panic!("{problem}")).to_owned()
 }

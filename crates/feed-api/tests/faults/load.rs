@@ -19,6 +19,7 @@ pub struct Load {
     unanswered: AtomicUsize,
     kept: Mutex<Kept>,
     is_over: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 /// What was acknowledged.
@@ -31,6 +32,12 @@ pub struct Kept {
 impl Kept {
     pub fn count(&self) -> usize {
         self.flyers.len() + self.favorites.len()
+    }
+
+    /// Adds what was acknowledged elsewhere.
+    pub fn add(&mut self, more: Self) {
+        self.flyers.extend(more.flyers);
+        self.favorites.extend(more.favorites);
     }
 
     /// Asserts that all of it is there, and tells so.
@@ -55,6 +62,7 @@ impl Load {
             unanswered: AtomicUsize::new(0),
             kept: Mutex::default(),
             is_over: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
         };
         std::thread::scope(|scope| {
             let writers: Vec<_> = (0..WRITERS).map(|_| scope.spawn(|| load.write())).collect();
@@ -76,9 +84,26 @@ impl Load {
     }
 
     /// Waits until so many more writes were acknowledged.
+    #[track_caller]
     pub fn keeps(&self, more: usize) {
         let end = self.kept.lock().unwrap().count() + more;
         while self.kept.lock().unwrap().count() < end {
+            self.asserts_writers();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[track_caller]
+    fn asserts_writers(&self) {
+        assert!(!self.has_failed.load(Ordering::Relaxed), "a writer had an answer that no fault explains");
+    }
+
+    /// Waits until so many more writes were refused.
+    #[track_caller]
+    pub fn refuses(&self, more: usize) {
+        let end = self.refused() + more;
+        while self.refused() < end {
+            self.asserts_writers();
             std::thread::sleep(Duration::from_millis(2));
         }
     }
@@ -103,6 +128,7 @@ impl Load {
     }
 
     fn write(&self) {
+        let _failed = Failed(&self.has_failed);
         let tell = |outcome: Outcome| {
             self.sent.fetch_add(1, Ordering::Relaxed);
             match outcome {
@@ -129,5 +155,15 @@ struct Over<'a>(&'a AtomicBool);
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Failed<'a>(&'a AtomicBool);
+
+impl Drop for Failed<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 }

@@ -5,12 +5,27 @@
 //! table that `scripts/faults` ends with.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+// What breaks, a module a theme.
 mod backup;
+mod callers;
+mod clock;
+mod connections;
+mod crash;
+mod disk;
+mod locks;
+mod malformed;
+mod start;
+
+// What the tests are made of.
+#[path = "../api/app.rs"]
+#[allow(dead_code, reason = "only the tests of the clock have the service in their own process")]
+mod app;
 #[path = "../binary/mod.rs"]
 mod binary;
 mod client;
-mod crash;
+mod fuzzer;
 mod load;
+mod process;
 mod proxy;
 mod report;
 mod server;
@@ -18,12 +33,8 @@ mod server;
 use std::process::Command;
 
 use feed_core::db::Engine;
-use feed_core::testing::TestDatabase;
-use pretty_assertions::assert_eq;
 
-use binary::{Running, SECRET, feed_api};
-use client::Client;
-use proxy::Proxy;
+use binary::{SECRET, feed_api};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
@@ -34,58 +45,10 @@ fn serve(url: &str, more: &[&str]) -> Command {
     command
 }
 
-#[test]
-fn while_the_server_of_the_database_is_away_the_service_says_so_and_comes_back_by_itself() {
-    let test = TestDatabase::new(Engine::Postgres);
-    let proxy = Proxy::before(&test.url);
-    let server = Running::start(&mut serve(&proxy.url, &["--connection-timeout", "500"]));
-    let client = Client::register(&server.address);
-    assert!(client.publish().is_some());
-    for _ in 0..2 {
-        proxy.cut();
-        for _ in 0..3 {
-            client.refused("/api/feed/");
-            client.refused("/readyz");
-            assert_eq!(client.status("/healthz"), 200);
-            assert!(client.publish().is_none());
-        }
-        proxy.mend();
-        client.comes_back();
-        assert!(client.publish().is_some());
-    }
-}
-
-#[test]
-fn while_the_way_to_the_database_is_silent_callers_are_told_and_nothing_stays_stuck() {
-    let test = TestDatabase::new(Engine::Postgres);
-    let proxy = Proxy::before(&test.url);
-    let limits = ["--connection-timeout", "500", "--request-timeout", "500"];
-    let server = Running::start(&mut serve(&proxy.url, &limits));
-    let client = Client::register(&server.address);
-    client.comes_back();
-    proxy.stall();
-    // More than there are connections.
-    for _ in 0..12 {
-        client.refused("/api/feed/");
-        assert_eq!(client.status("/healthz"), 200);
-    }
-    proxy.mend();
-    client.comes_back();
-    std::thread::scope(|scope| {
-        let feeds: Vec<_> = (0..20).map(|_| scope.spawn(|| client.status("/api/feed/"))).collect();
-        for feed in feeds {
-            assert_eq!(feed.join().unwrap(), 200, "every connection is there again");
-        }
-    });
-}
-
-#[test]
-fn a_full_disk_stops_writes_and_no_reads_and_harms_nothing() {
-    let test = TestDatabase::new(Engine::Sqlite);
-    // The process may write files of so many blocks of 512 bytes, and is told so instead of being killed.
-    let service = serve(&test.url, &[]);
+/// The same command, by a shell that first does `preparation`; the process is that of the command.
+fn after(preparation: &str, service: &Command) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; ulimit -f 4000; exec \"$0\" \"$@\""]);
+    command.args(["-c", &format!("{preparation} \"$0\" \"$@\"")]);
     command.arg(service.get_program()).args(service.get_args());
     for (name, value) in service.get_envs() {
         match value {
@@ -93,25 +56,5 @@ fn a_full_disk_stops_writes_and_no_reads_and_harms_nothing() {
             None => command.env_remove(name),
         };
     }
-    let mut published = Vec::new();
-    {
-        let server = Running::start(&mut command);
-        let client = Client::register(&server.address);
-        while let Some(flyer) = client.publish() {
-            published.push(flyer);
-            assert!(published.len() < 5_000, "the disk is never full");
-        }
-        assert!(!published.is_empty(), "it was full from the start");
-        for _ in 0..3 {
-            assert!(client.publish().is_none());
-            assert_eq!(client.status("/api/feed/"), 200);
-            assert_eq!(client.status("/healthz"), 200);
-        }
-    }
-    let again = Running::start(&mut serve(&test.url, &[]));
-    let client = Client::register(&again.address);
-    for flyer in published {
-        assert_eq!(client.status(&format!("/api/flyers/{flyer}/")), 200, "flyer {flyer}");
-    }
-    assert!(client.publish().is_some());
+    command
 }

@@ -75,7 +75,8 @@ fn copy(url: &DatabaseUrl, from: &Path, name: &str) -> Result<u64, String> {
         .open(&part.0)
         .map_err(|error| format!("{}: {error}", part.0))?;
     let manager = Manager { url: url.clone(), access: Access::Write };
-    let mut database = manager.establish().map_err(|error| error.to_string())?;
+    // Bare: what is copied stays as it is, whosever it is.
+    let mut database = manager.connect_bare().map_err(|error| error.to_string())?;
     // SQLite's copying by pages would begin anew with each write of another process.
     sql_query("VACUUM INTO ?")
         .bind::<Text, _>(&part.0)

@@ -14,7 +14,7 @@ use diesel::result::DatabaseErrorKind;
 use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection};
 
 use crate::error::{Error, Result};
-use crate::geo;
+use crate::{geo, migrate};
 
 pub use backup::{BackupError, back_up};
 pub use connection::{Db, Engine, MultiBackend};
@@ -63,13 +63,28 @@ struct Manager {
 }
 
 impl Manager {
-    fn establish(&self) -> Result<Db, ConnectionError> {
-        match &self.url {
+    /// A connection as the engine makes it, which has changed nothing yet.
+    fn connect_bare(&self) -> Result<Db, ConnectionError> {
+        Ok(match &self.url {
             DatabaseUrl::Sqlite(path) => {
                 // "./": a relative path must not be taken for a URI or for `:memory:`.
                 let path = if path.starts_with('/') { path.clone() } else { format!("./{path}") };
                 deadline::install()?;
-                let mut connection = SqliteConnection::establish(&path)?;
+                Db::Sqlite(SqliteConnection::establish(&path)?)
+            }
+            DatabaseUrl::Postgres(url) => Db::Postgres(PgConnection::establish(&with_patience(url))?),
+        })
+    }
+
+    fn establish(&self) -> Result<Db, ConnectionError> {
+        let mut db = self.connect_bare()?;
+        self.set_up(&mut db)?;
+        Ok(db)
+    }
+
+    fn set_up(&self, db: &mut Db) -> Result<(), ConnectionError> {
+        match db {
+            Db::Sqlite(connection) => {
                 // WAL: readers and the writer do not wait for each other. FULL: what was acknowledged
                 // survives a power cut.
                 connection
@@ -83,11 +98,9 @@ impl Manager {
                         .batch_execute("PRAGMA query_only = ON")
                         .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 }
-                geo::register(&mut connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
-                Ok(Db::Sqlite(connection))
+                geo::register(connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
             }
-            DatabaseUrl::Postgres(url) => {
-                let mut connection = PgConnection::establish(&with_patience(url))?;
+            Db::Postgres(connection) => {
                 // A generic plan is what five runs end with anyhow: hold it from the first. jit costs
                 // more than these queries take. Every query here is a walk of indexes; without an idea of the
                 // values, or with statistics of other users, the planner takes some for work on whole tables. A
@@ -102,9 +115,9 @@ impl Manager {
                          WHERE current_setting('application_name') = '';",
                     )
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
-                Ok(Db::Postgres(connection))
             }
         }
+        Ok(())
     }
 }
 
@@ -219,8 +232,8 @@ impl Database {
     /// An embedded file that is not there is created, in a folder that is.
     ///
     /// # Errors
-    /// When there is no such folder, the file is no SQLite database, the server does not answer, or its
-    /// database is not UTF8.
+    /// When there is no such folder, the file is no SQLite database, the server does not answer, its database is not
+    /// UTF8, or the database is another application's: that one is left as it was.
     pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
         let fail =
             |reason: String| OpenError { url: url.clone(), reason: one_line(&without_secrets(&reason, url)) };
@@ -232,7 +245,7 @@ impl Database {
         }
         // A pool would only say that it timed out: the first connection is made by hand, for its error.
         let manager = Manager { url: url.clone(), access: Access::Write };
-        let mut first = manager.establish().map_err(|e| fail(e.to_string()))?;
+        let mut first = manager.connect_bare().map_err(|e| fail(e.to_string()))?;
         if let Db::Postgres(connection) = &mut first {
             let encoding = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
                 "current_setting('server_encoding')",
@@ -243,6 +256,12 @@ impl Database {
                 return Err(fail(format!("its encoding is {encoding}, and must be UTF8")));
             }
         }
+        if migrate::is_foreign(&mut first).map_err(|e| fail(cause(&e)))? {
+            return Err(fail(
+                "it has another application's tables and none of ours: give us a database of our own".into(),
+            ));
+        }
+        manager.set_up(&mut first).map_err(|e| fail(e.to_string()))?;
         drop(first);
 
         let pool = |access, size: u32| {
@@ -359,6 +378,11 @@ impl Database {
             Engine::Postgres => vec![("connections", state(&self.writers))],
         }
     }
+}
+
+/// What the database says of an error that the domain tells nobody.
+fn cause(error: &Error) -> String {
+    std::error::Error::source(error).unwrap_or(error).to_string()
 }
 
 /// libpq's reasons run over several lines.

@@ -1,0 +1,86 @@
+//! A caller's connection, which ends when it has taken no answer for too long.
+//!
+//! The HTTP library times the headers of a connection's first request, and connections between requests. That leaves
+//! callers who send the headers of a later request byte by byte, go on with a body after they were refused, or do not
+//! read their answers: each would have a connection for ever.
+
+use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::rt::net::TcpStream;
+use actix_web::rt::time::{Instant, Sleep, sleep};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream that fails when nothing could be written to it for some time.
+#[derive(Debug)]
+pub(crate) struct Patient {
+    stream: TcpStream,
+    patience: Duration,
+    end: Pin<Box<Sleep>>,
+}
+
+impl Patient {
+    /// Waits for `patience`, from now on and from each part of an answer on.
+    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
+        Self { stream, patience, end: Box::pin(sleep(patience)) }
+    }
+
+    /// Fails when the time is over, and has the task look again when it is.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Result<()> {
+        match self.end.as_mut().poll(context) {
+            Poll::Ready(()) => Err(Error::new(ErrorKind::TimedOut, "no answer was taken for too long")),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Begins to wait anew where something was written.
+    fn written(&mut self, outcome: Poll<Result<usize>>) -> Poll<Result<usize>> {
+        if matches!(outcome, Poll::Ready(Ok(1..))) {
+            self.end.as_mut().reset(Instant::now() + self.patience);
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Patient {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<Result<()>> {
+        self.poll_end(context)?;
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Patient {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
+        self.poll_end(context)?;
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.written(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<Result<usize>> {
+        self.poll_end(context)?;
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.written(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

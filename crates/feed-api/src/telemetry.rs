@@ -68,32 +68,28 @@ fn log(
     let statements = taken.usage.statements;
     let error = response.response().error().filter(|_| status >= 500).map(error_with_causes);
     let path = error.as_ref().map(|_| response.request().path());
-    if status >= 500 {
-        tracing::error!(
-            request_id,
-            method,
-            route,
-            path,
-            status,
-            total_ms,
-            statements,
-            database_ms,
-            waiting_ms,
-            error,
-            "request failed"
-        );
-    } else {
-        tracing::info!(
-            request_id,
-            method,
-            route,
-            status,
-            total_ms,
-            statements,
-            database_ms,
-            waiting_ms,
-            "request"
-        );
+    macro_rules! log {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                request_id,
+                method,
+                route,
+                path,
+                status,
+                total_ms,
+                statements,
+                database_ms,
+                waiting_ms,
+                error,
+                $message
+            )
+        };
+    }
+    match status {
+        // What passes by itself, and is the answer of `/readyz` at each stop.
+        503 => log!(warn, "request refused for now"),
+        500.. => log!(error, "request failed"),
+        _ => log!(info, "request"),
     }
 }
 

@@ -23,16 +23,14 @@ impl Location {
     /// Whole millimetres, so that both engines order alike: the SQL computes the same.
     #[must_use]
     pub fn distance_mm(self, other: Self) -> i64 {
-        // Turned by 360 degrees, two places differ by nothing or by more than some nanometres: the square of less
-        // would be no number for PostgreSQL.
+        // Turned by 360 degrees, a place is at zero or at more than some nanometres from it, and so are two places from
+        // each other: the radians of less, or its square, would be no number for PostgreSQL.
         let half = |from: f64, to: f64| ((to + 360.0) - (from + 360.0)).to_radians() / 2.0;
+        let cosine = |latitude: f64| ((latitude + 360.0) - 360.0).to_radians().cos();
         let half_lat = half(self.latitude, other.latitude);
         let half_lng = half(self.longitude, other.longitude);
         let a = half_lat.sin() * half_lat.sin()
-            + self.latitude.to_radians().cos()
-                * other.latitude.to_radians().cos()
-                * half_lng.sin()
-                * half_lng.sin();
+            + cosine(self.latitude) * cosine(other.latitude) * half_lng.sin() * half_lng.sin();
         // Rounding can carry `a` past 1, where asin has no value.
         let km = 2.0 * EARTH_RADIUS_KM * a.min(1.0).sqrt().asin();
         #[expect(clippy::cast_possible_truncation, reason = "at most half the Earth's girth, 2e10 mm")]
@@ -130,18 +128,21 @@ impl Circle {
     }
 
     /// How many degrees of longitude it reaches to either side, between two latitudes that it has in common with it:
-    /// 180 where a pole is in it.
+    /// 180 where it goes all around.
     fn half_width(self, south: f64, north: f64) -> f64 {
         let (angle, middle) = (self.angle(), self.center.latitude.to_radians());
-        if angle + middle.abs() >= std::f64::consts::FRAC_PI_2 {
-            return 180.0;
-        }
-        // It is widest where it touches two meridians, and narrows from there to both sides.
-        let widest = (middle.sin() / angle.cos()).asin();
-        let latitude = widest.clamp(south.to_radians(), north.to_radians());
+        let has_pole = angle + middle.abs() >= std::f64::consts::FRAC_PI_2;
+        let latitude = match (has_pole, middle > 0.0) {
+            // It widens towards the pole, and beyond it has whole rows.
+            (true, true) => north.to_radians(),
+            (true, false) => south.to_radians(),
+            // It is widest where it touches two meridians, and narrows from there to both sides.
+            (false, _) => (middle.sin() / angle.cos()).asin().max(south.to_radians()).min(north.to_radians()),
+        };
         let cosine = (angle.cos() - middle.sin() * latitude.sin()) / (middle.cos() * latitude.cos());
-        // Rounding can carry it out of the cosine's range at the tips.
-        cosine.clamp(-1.0, 1.0).acos().to_degrees() + 1e-9
+        // Rounding can carry it out of the cosine's range at the tips; on a pole it may be no number.
+        let half = if cosine.is_nan() { 180.0 } else { cosine.clamp(-1.0, 1.0).acos().to_degrees() };
+        half + 1e-6
     }
 
     /// The cells that it touches, of the finest grid of which they are few.
@@ -160,7 +161,8 @@ impl Circle {
         for row in grid.step(south + 90.0)..=grid.step(north + 90.0) {
             #[expect(clippy::cast_precision_loss, reason = "at most 180 times 64")]
             let edge = |row: i64| row as f64 / grid.per_degree() - 90.0;
-            let half = self.half_width(edge(row).max(south), edge(row + 1).min(north));
+            // The rounding of the sum that says which row it is may carry an end of the circle over the row's edge.
+            let half = self.half_width(edge(row).max(south).min(north), edge(row + 1).min(north).max(south));
             let (west, east) = (self.center.longitude - half, self.center.longitude + half);
             // What reaches over the antimeridian goes on at the other end of the row, where 180 degrees east are a
             // column of their own.
@@ -214,7 +216,7 @@ pub(crate) fn distance_expression(engine: crate::db::Engine) -> &'static str {
             "CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, \
              sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) \
              * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) \
-             + cos(radians(:lat)) * cos(radians(f.latitude)) \
+             + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) \
              * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) \
              * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) \
              * 1000000.0 + 0.5) AS bigint)"
@@ -250,6 +252,12 @@ mod tests {
         Location { latitude: sine.clamp(-1.0, 1.0).asin().to_degrees(), longitude }
     }
 
+    /// By a few of the smallest steps that a number can take.
+    fn nudged(number: f64, steps: i8) -> f64 {
+        let step = |number: f64| if steps > 0 { number.next_up() } else { number.next_down() };
+        (0..steps.unsigned_abs()).fold(number, |number, _| step(number))
+    }
+
     fn center() -> impl Strategy<Value = Location> {
         let edge = |most: f64| prop_oneof![-most..most, Just(most), Just(-most), Just(0.0), -1.0..1.0];
         let near_a_pole = prop_oneof![89.0..90.0, -90.0..-89.0_f64];
@@ -266,7 +274,14 @@ mod tests {
             radius_mm in prop_oneof![Just(100_000), Just(500_000_000), 100_000..500_000_000i64],
             share in prop_oneof![Just(1.0), 0.0..1.0],
             bearing in 0.0..360.0,
+            // An end of the circle on the edge of a row, as near as numbers can tell.
+            edge in proptest::option::of((-5_000..5_000_i32, prop_oneof![Just(1.0), Just(-1.0)], -4..=4_i8)),
         ) {
+            let mut center = center;
+            if let Some((row, side, steps)) = edge {
+                let reach = Circle { center, radius_mm }.angle().to_degrees();
+                center.latitude = nudged(f64::from(row) / 64.0 + side * reach, steps);
+            }
             let circle = Circle { center, radius_mm };
             #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
             let place = at(center, radius_mm as f64 / 1e6 * share, bearing);
@@ -283,6 +298,22 @@ mod tests {
     }
 
     #[test]
+    fn ends_on_the_edge_of_a_row() {
+        for row in -640..640 {
+            for (side, steps) in [(1.0, -2), (1.0, -1), (1.0, 0), (1.0, 1), (-1.0, -1), (-1.0, 0), (-1.0, 1)]
+            {
+                let circle =
+                    |latitude| Circle { center: Location { latitude, longitude: 0.0 }, radius_mm: 1_000_000 };
+                let latitude = nudged(f64::from(row) / 64.0 + side * circle(0.0).angle().to_degrees(), steps);
+                assert!(!circle(latitude).cover().cells.is_empty());
+            }
+        }
+        // Below the equator by less than the sum that finds its row can tell.
+        let just_below = Location { latitude: -0.009_002_209_275_246_493, longitude: 0.0 };
+        assert!(!Circle { center: just_below, radius_mm: 1_000_000 }.cover().cells.is_empty());
+    }
+
+    #[test]
     fn a_cover_is_small() {
         let zurich = Location { latitude: 47.3769, longitude: 8.5417 };
         let cells = |radius_mm| {
@@ -293,6 +324,9 @@ mod tests {
         assert!(matches!(cells(20_000_000), (Grid::Small, 500..=900)), "{:?}", cells(20_000_000));
         assert!(matches!(cells(50_000_000), (Grid::Medium, 200..=350)), "{:?}", cells(50_000_000));
         assert!(matches!(cells(500_000_000), (Grid::Large, 1_000..=2_000)), "{:?}", cells(500_000_000));
+        let by_the_pole = Location { latitude: 85.6, longitude: 8.5417 };
+        let cover = Circle { center: by_the_pole, radius_mm: 500_000_000 }.cover();
+        assert!(cover.cells.len() < 20_000, "{}", cover.cells.len());
     }
 
     fn km(from: (f64, f64), to: (f64, f64)) -> f64 {

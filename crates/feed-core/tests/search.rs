@@ -121,7 +121,9 @@ fn a_flyer_that_moves_shows_where_it_is() {
         for km in [1, 40, 500] {
             assert!(is_near(47.3769, 8.5417, km));
         }
-        for (latitude, longitude) in [(0.0, 180.0), (-90.0, 0.0), (89.99, -179.9), (1e-300, 0.0)] {
+        let places =
+            [(0.0, 180.0), (-90.0, 0.0), (89.99, -179.9), (1e-300, 0.0), (5e-324, 0.0), (-5e-324, 5e-324)];
+        for (latitude, longitude) in places {
             change(database, creator, flyer, &json!({"latitude": latitude, "longitude": longitude}));
             for km in [2, 40, 500] {
                 // The same place by another number, or one as near as numbers can tell.

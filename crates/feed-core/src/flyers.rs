@@ -200,11 +200,6 @@ pub fn update(
     flyer.title = new_text(&change.title, flyer.title);
     flyer.description = new_text(&change.description, flyer.description);
     flyer.location_address = new_text(&change.location_address, flyer.location_address);
-    if change.title.is_some() || change.description.is_some() || change.location_address.is_some() {
-        diesel::update(flyer_texts::table.find(flyer_id))
-            .set(flyer_texts::text.eq(FlyerText::from(&flyer).text))
-            .execute(connection)?;
-    }
     diesel::update(flyers::table.find(flyer_id))
         .set((
             flyers::title.eq(&flyer.title),
@@ -218,6 +213,9 @@ pub fn update(
             flyers::expired.eq(flyer.expired),
         ))
         .execute(connection)?;
+    if change.title.is_some() || change.description.is_some() || change.location_address.is_some() {
+        text::write_flyer(connection, FlyerText::from(&flyer))?;
+    }
     if let Some(images) = &change.images {
         diesel::delete(flyer_images::table.filter(flyer_images::flyer_id.eq(flyer_id)))
             .execute(connection)?;

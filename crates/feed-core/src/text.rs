@@ -13,22 +13,23 @@ use diesel::prelude::*;
 use crate::db::{Database, Db, Engine};
 use crate::error::Result;
 use crate::models::Flyer;
-use crate::schema::{flyer_texts, flyers, user_texts, users};
+use crate::schema::{content_versions, flyer_texts, flyers, user_texts, users};
 
 /// Stands between the parts of a flyer's text, and in none of them: no search reaches over it.
 const SEPARATOR: char = '\u{1f}';
 
 /// How many characters an index needs of a search.
-pub(crate) const TRIGRAM: usize = 3;
+const TRIGRAM: usize = 3;
 
 /// Text whose case no longer tells: `BÄCKEREI` and `Bäckerei` are one, and so are `STRASSE` and `Straße`.
 ///
 /// Character by character: by its neighbours, a Greek sigma would be another one at the end of a word, and a part of
-/// the word would not be found in it. The unit separator, which separates the parts of a stored text, becomes a space.
+/// the word would not be found in it. Down, up and down again: the capital ẞ, which is none of ß, is `ss` too then. The
+/// unit separator, which separates the parts of a stored text, becomes a space.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let text = text.chars().map(|c| if c == SEPARATOR { ' ' } else { c });
-    text.flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    text.flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 /// The text of a flyer, as it is stored.
@@ -82,11 +83,26 @@ impl UserText {
     }
 }
 
+/// Writes the text of a flyer that has changed, or of a new one: behind the flyer itself, since the database forgets the
+/// text when that changes.
+pub(crate) fn write_flyer(connection: &mut Db, text: FlyerText) -> QueryResult<()> {
+    diesel::delete(flyer_texts::table.find(text.flyer_id)).execute(connection)?;
+    diesel::insert_into(flyer_texts::table).values(text).execute(connection)?;
+    Ok(())
+}
+
+/// The same for a name.
+pub(crate) fn write_user(connection: &mut Db, text: UserText) -> QueryResult<()> {
+    diesel::delete(user_texts::table.find(text.user_id)).execute(connection)?;
+    diesel::insert_into(user_texts::table).values(text).execute(connection)?;
+    Ok(())
+}
+
 /// How many texts are written in one transaction.
 const BATCH: i64 = 1_000;
 
-/// Writes the texts of flyers and users that have none, since they are older than search or were written by other
-/// means, and tells how many there were: a pass over the tables' primary keys.
+/// Writes the texts of flyers and users that have none, since they are older than search or were written or changed by
+/// other means, and tells how many there were: a pass over the tables' primary keys.
 ///
 /// # Errors
 /// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database; what was written stays.
@@ -108,6 +124,16 @@ struct Batch {
     last: i64,
 }
 
+impl Batch {
+    /// Of so many rows, up to this id. Feeds have changed with them.
+    fn done(connection: &mut Db, written: usize, last: i64) -> Result<Option<Self>> {
+        use content_versions::{shard, table, version};
+
+        diesel::update(table.filter(shard.eq(0))).set(version.eq(version + 1)).execute(connection)?;
+        Ok(Some(Self { written, last }))
+    }
+}
+
 fn complete_flyers(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
     connection.exclude_other_writers()?;
     let lacking = flyers::table
@@ -121,7 +147,7 @@ fn complete_flyers(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
     for flyer in &rows {
         diesel::insert_into(flyer_texts::table).values(FlyerText::from(flyer)).execute(connection)?;
     }
-    Ok(Some(Batch { written: rows.len(), last: last.id }))
+    Batch::done(connection, rows.len(), last.id)
 }
 
 fn complete_users(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
@@ -135,11 +161,10 @@ fn complete_users(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
     let rows: Vec<(i64, String)> = lacking.load(connection)?;
     let Some(&(last, _)) = rows.last() else { return Ok(None) };
     for (user_id, username) in &rows {
-        diesel::insert_into(user_texts::table)
-            .values(UserText::new(*user_id, username))
-            .execute(connection)?;
+        let text = UserText::new(*user_id, username);
+        diesel::insert_into(user_texts::table).values(text).execute(connection)?;
     }
-    Ok(Some(Batch { written: rows.len(), last }))
+    Batch::done(connection, rows.len(), last)
 }
 
 /// SQL for whether a stored text holds the folded `:search`.
@@ -155,6 +180,25 @@ pub(crate) fn finds(engine: Engine) -> String {
     let flyer = holds(engine, "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)");
     let creator = holds(engine, "(SELECT n.text FROM user_texts n WHERE n.user_id = f.creator_id)");
     format!("({flyer} OR {creator})")
+}
+
+/// Whether an engine's index can find a folded search. SQLite's has three of any characters; PostgreSQL's has those of
+/// words, which are letters and digits (in a database whose locale knows them).
+pub(crate) fn has_trigrams(engine: Engine, search: &str) -> bool {
+    let characters: Vec<char> = search.chars().collect();
+    let mut trigrams = characters.windows(TRIGRAM);
+    match engine {
+        Engine::Sqlite => trigrams.len() > 0,
+        Engine::Postgres => trigrams.any(|trigram| trigram.iter().all(|c| c.is_alphanumeric())),
+    }
+}
+
+/// The first and the last trigram that begin with a folded search of fewer characters, in the order of SQLite's index,
+/// which takes two that are no characters for a third.
+pub(crate) fn trigrams_from(search: &str) -> (String, String) {
+    let first = search.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+    let last = format!("{first}\u{10ffff}\u{10ffff}");
+    (first, last)
 }
 
 /// The trigrams of a folded search for SQLite's index: every other one, and the last, hold all its characters.
@@ -181,7 +225,8 @@ pub(crate) fn pattern(search: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{fold, of_flyer, pattern, trigrams};
+    use super::{fold, has_trigrams, of_flyer, pattern, trigrams};
+    use crate::db::Engine;
 
     #[test]
     fn case_does_not_tell() {
@@ -189,8 +234,19 @@ mod tests {
         {
             assert_eq!(fold(a), fold(b));
         }
+        assert_eq!(fold("STRAẞE"), fold("Straße"));
         assert_ne!(fold("Backerei"), fold("Bäckerei"));
         assert!(fold("ΟΔΟΣ ΑΘΗΝΩΝ").contains(&fold("οδοσ")));
+    }
+
+    #[test]
+    fn no_character_has_a_case_that_tells() {
+        for c in (0..=0x10_ffff).filter_map(char::from_u32) {
+            let all = fold(&c.to_string());
+            let lower: String = c.to_lowercase().collect();
+            let upper: String = c.to_uppercase().collect();
+            assert_eq!((fold(&lower), fold(&upper), fold(&all)), (all.clone(), all.clone(), all), "{c:?}");
+        }
     }
 
     #[test]
@@ -206,6 +262,17 @@ mod tests {
         assert_eq!(trigrams("abcd").trim(), r#""abc" "bcd""#);
         assert_eq!(trigrams("äbcdef").trim(), r#""äbc" "cde" "def""#);
         assert_eq!(trigrams(r#"a"b"#).trim(), r#""a""b""#);
+        for (search, in_sqlite, in_postgres) in [
+            ("ab", false, false),
+            ("abc", true, true),
+            ("кафе", true, true),
+            ("!!!", true, false),
+            ("ab, cd", true, false),
+            ("a b 123", true, true),
+        ] {
+            assert_eq!(has_trigrams(Engine::Sqlite, search), in_sqlite, "{search}");
+            assert_eq!(has_trigrams(Engine::Postgres, search), in_postgres, "{search}");
+        }
         assert_eq!(pattern(r"100%_\"), r"%100\%\_\\%");
     }
 }

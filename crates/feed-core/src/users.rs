@@ -385,9 +385,7 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
             Err(error) => Err(error.into()),
             Ok(_) => {
                 if let Some(name) = &change.username {
-                    diesel::update(user_texts::table.find(user))
-                        .set(user_texts::text.eq(text::fold(name.as_ref())))
-                        .execute(connection)?;
+                    text::write_user(connection, UserText::new(user, name.as_ref()))?;
                 }
                 own_profile(connection, user)
             }

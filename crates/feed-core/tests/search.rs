@@ -9,7 +9,7 @@ use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
 use feed_core::testing::{TestDatabase, on_both};
 use feed_core::users::{self, AccountChange};
-use feed_core::{favorites, follows, text};
+use feed_core::{favorites, follows, text, validator};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
@@ -153,5 +153,79 @@ fn what_search_lacks_is_completed() {
         assert_eq!(search("bäckerei"), [flyer]);
         assert_eq!(search("jürg"), [flyer]);
         assert_eq!(text::complete(database).unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_text_is_never_older_than_what_it_was_made_of() {
+    on_both(|test| {
+        let database = &test.database;
+        let creator = register(database, "Jürg");
+        let flyer = publish(database, creator, "Bäckerei");
+        let search =
+            |text: &str| found(test, &Listing { search: Some(text::fold(text)), ..Feed::All(None).into() });
+        let key = validator::TagKey::derive(b"of this test");
+        let tag = || key.tag("", &database.read(|c| validator::current(c, None, now())).unwrap());
+
+        // As by a version of this service that knows no search.
+        assert_eq!(test.execute("UPDATE flyers SET title = 'Konditorei'", &[]), 1);
+        assert_eq!(test.execute("UPDATE users SET username = 'Beat'", &[]), 1);
+        for old in ["bäckerei", "jürg"] {
+            assert!(search(old).is_empty(), "{old}");
+        }
+        let before = tag();
+        assert_eq!(text::complete(database).unwrap(), 2);
+        assert_ne!(tag(), before, "feeds have changed");
+        for new in ["konditorei", "beat"] {
+            assert_eq!(search(new), [flyer], "{new}");
+        }
+        // And what is changed by us is whole, whatever lacked.
+        assert_eq!(test.execute("DELETE FROM flyer_texts", &[]), 1);
+        assert_eq!(test.execute("DELETE FROM user_texts", &[]), 1);
+        change(database, creator, flyer, &json!({"description": "Torten"}));
+        let name: AccountChange = serde_json::from_value(json!({"username": "Reto"})).unwrap();
+        users::update(database, creator, &name).unwrap();
+        for text in ["torten", "konditorei", "reto"] {
+            assert_eq!(search(text), [flyer], "{text}");
+        }
+        assert_eq!(text::complete(database).unwrap(), 0);
+        // Nothing else of a flyer has its text written again.
+        change(database, creator, flyer, &json!({"latitude": 1.0}));
+        assert_eq!(search("torten"), [flyer]);
+    });
+}
+
+#[test]
+fn characters_are_found_by_one_and_by_two() {
+    on_both(|test| {
+        let database = &test.database;
+        let creator = register(database, "creator");
+        let odd = publish(database, creator, "\u{ffff}q \u{fffe} \u{10fffd}\"'ж");
+        let search = |text: &str| {
+            found(test, &Listing { search: Some(text::fold(text)), ..Feed::All(None).into() }).contains(&odd)
+        };
+        let finds_them = || {
+            for text in [
+                "\u{ffff}",
+                "\u{ffff}q",
+                "q \u{fffe}",
+                "\u{fffe}",
+                "\u{10fffd}",
+                "\"",
+                "\"'",
+                "'ж",
+                "ж",
+                "!!",
+            ] {
+                assert_eq!(search(text), text != "!!", "{text:?}");
+            }
+            assert!(!search("\u{fffd}") && !search("\u{fffe}q"));
+        };
+        finds_them();
+        // In SQLite's index too: see the migration.
+        for number in 0..16 {
+            publish(database, creator, &format!("Bread {number}"));
+        }
+        finds_them();
     });
 }

@@ -353,7 +353,7 @@ impl Route {
                     Feed::Creator { .. } => "u.user_id = :creator".to_owned(),
                     _ => "TRUE".to_owned(),
                 };
-                (Self::Search { shown, published_by, is_long: search::is_long(search) }, None)
+                (Self::Search { shown, published_by, is_long: text::has_trigrams(engine, search) }, None)
             }
             // Without a place or a search, they lead nowhere.
             _ => {
@@ -369,7 +369,7 @@ impl Route {
     /// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
     fn walk(&self, engine: Engine, way: &Way, id: &str, limit: &str) -> String {
         match self {
-            Self::List(Source { from, at, id: row_id, shown, .. }) => {
+            Self::List(Source { from, at, id: row_id, shown }) => {
                 let Way { order, behind, .. } = way;
                 format!(
                     "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {shown} \

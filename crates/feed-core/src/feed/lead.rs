@@ -19,7 +19,7 @@ use diesel::sql_types::BigInt;
 
 use super::keys::{is_near, listing_binds, unmarked};
 use super::merge::Lists;
-use super::{Feed, Listing, search};
+use super::{Feed, Listing};
 use crate::db::Engine;
 use crate::sql::{Statement, Value, by_index};
 use crate::text;
@@ -57,7 +57,7 @@ const FEW_PLACES: u32 = 5_000;
 /// Rows are counted so far. To pass by as many takes less than what may lead nowhere in a list that knows no end.
 const FEW: u32 = 10_000;
 /// As many follows as have their flyers counted.
-const FEW_FOLLOWS: u32 = 200;
+const FEW_FOLLOWS: u32 = 2_000;
 /// As many flyers are the sample.
 const SAMPLE: i64 = 256;
 
@@ -102,14 +102,15 @@ impl Listing {
         self.circle().is_some()
     }
 
-    /// Whether it is searched for more than an index of trigrams needs.
-    fn has_trigrams(&self) -> bool {
-        self.search.as_deref().is_some_and(search::is_long)
+    /// Whether it is searched for what the engine's index can find.
+    fn has_trigrams(&self, engine: Engine) -> bool {
+        self.search.as_deref().is_some_and(|search| text::has_trigrams(engine, search))
     }
 
-    /// Whether the text leads through all texts there are: nothing of PostgreSQL's finds one or two letters.
+    /// Whether the text leads through all texts there are: nothing of PostgreSQL's finds one or two
+    /// letters, or what is no word.
     fn reads_all_texts(&self, engine: Engine) -> bool {
-        engine == Engine::Postgres && self.search.is_some() && !self.has_trigrams()
+        engine == Engine::Postgres && self.search.is_some() && !self.has_trigrams(engine)
     }
 
     /// So few rows of the feed are asked one by one, whatever else there is.
@@ -125,7 +126,7 @@ impl Listing {
             _ if !self.has_other_leads() => Some(Lead::Feed.into()),
             (Feed::All(_), true, false) => Some(Lead::Place.into()),
             // It ends as soon as the feed itself.
-            (Feed::All(_), false, true) if engine == Engine::Sqlite && self.has_trigrams() => {
+            (Feed::All(_), false, true) if engine == Engine::Sqlite && self.has_trigrams(engine) => {
                 Some(Lead::Text.into())
             }
             _ => None,
@@ -135,7 +136,7 @@ impl Listing {
     /// Hits in the sample below which the text leads.
     fn seldom_text(&self, engine: Engine, survey: Survey) -> i64 {
         match (self.feed, engine) {
-            _ if !self.has_trigrams() => SELDOM,
+            _ if !self.has_trigrams(engine) => SELDOM,
             // In the feed's order, as all that lies around the place is: the shorter way to a page is that of what is
             // the more seldom.
             (Feed::All(_) | Feed::Following(_), Engine::Sqlite) if self.is_near() => survey.near.max(SELDOM),
@@ -171,7 +172,7 @@ impl Listing {
         } else {
             Lead::Feed
         };
-        let counts_texts = is_all && page == Lead::Feed && self.has_trigrams() && !self.is_near();
+        let counts_texts = is_all && page == Lead::Feed && self.has_trigrams(engine) && !self.is_near();
         let count = if counts_texts && survey.searched < RATHER_SELDOM { Lead::Text } else { page };
         Leads { page, count }
     }
@@ -241,7 +242,7 @@ fn relations(engine: Engine, feed: Feed) -> String {
 }
 
 /// Some flyers, evenly spread over all ids that were given: whether each is `near` and has the text that is `searched`,
-/// as 1 or 0. None where the relations are few, and less where flyers were deleted.
+/// as 1 or 0. None where the relations are few, and less where flyers are over or were deleted.
 fn sample(engine: Engine, listing: &Listing) -> String {
     let (last, few) = (SAMPLE - 1, listing.few_relations());
     let numbers = match engine {
@@ -256,15 +257,18 @@ fn sample(engine: Engine, listing: &Listing) -> String {
     let end = |order: &str| format!("(SELECT f.id FROM flyers f ORDER BY f.id {order} LIMIT 1)");
     let ends = format!("(SELECT {} AS first, {} AS last LIMIT 1) e", end("ASC"), end("DESC"));
     // By the golden ratio: equal steps would be in step with what comes back at equal intervals.
-    let flyer = "e.first + (e.last - e.first) * (n.i * 618034 % 1000000) / 1000000";
+    let flyer = "e.first + CAST((e.last - e.first) * (n.i * 618034 % 1000000 / 1000000.0) AS bigint)";
     let hit = |condition: String| format!("CASE WHEN {condition} THEN 1 ELSE 0 END");
     let near = if listing.circle().is_some() { hit(is_near(engine)) } else { "0".to_owned() };
-    let text = "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)";
-    let searched = if listing.search.is_some() { hit(text::holds(engine, text)) } else { "0".to_owned() };
+    let searched = if listing.search.is_some() { hit(text::finds(engine)) } else { "0".to_owned() };
+    let shown = unmarked("f.");
     let flyers = match engine {
-        Engine::Sqlite => format!("{ends} CROSS JOIN {numbers} CROSS JOIN flyers f WHERE f.id = {flyer}"),
+        Engine::Sqlite => {
+            format!("{ends} CROSS JOIN {numbers} CROSS JOIN flyers f WHERE f.id = {flyer} AND {shown}")
+        }
         Engine::Postgres => format!(
-            "{ends} CROSS JOIN {numbers} CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = {flyer} OFFSET 0) f"
+            "{ends} CROSS JOIN {numbers} CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = {flyer} OFFSET 0) f \
+             WHERE {shown}"
         ),
     };
     format!("(SELECT {near} AS near, {searched} AS searched FROM {flyers}) f")

@@ -22,7 +22,7 @@ use super::merge::{Lists, Merge};
 use crate::db::Engine;
 use crate::page::Direction;
 use crate::sql::Value;
-use crate::text::{self, TRIGRAM};
+use crate::text;
 
 /// As many bits of a rowid of SQLite's index are the flyer's id.
 const ID_BITS: u32 = 38;
@@ -39,24 +39,23 @@ pub(super) struct Search<'a> {
     pub(super) shown: &'a str,
     /// A condition on the creator `u` of such flyers.
     pub(super) published_by: &'a str,
-    /// Whether it is long enough for trigrams.
+    /// Whether the engine's index can find it: else it is short.
     pub(super) is_long: bool,
-}
-
-/// Whether a folded search has a trigram.
-pub(super) fn is_long(search: &str) -> bool {
-    search.chars().count() >= TRIGRAM
 }
 
 /// The binds of what is searched.
 pub(super) fn binds(engine: Engine, search: &str) -> Vec<(&'static str, Value)> {
-    let text = |name, text| (name, Value::Text(text));
-    let mut binds = vec![text("search", search.to_owned())];
+    let bind = |name, text| (name, Value::Text(text));
+    let mut binds = vec![bind("search", search.to_owned())];
     match engine {
-        Engine::Postgres => binds.push(text("pattern", text::pattern(search))),
-        Engine::Sqlite if is_long(search) => binds.push(text("terms", text::trigrams(search))),
-        // Behind all trigrams that begin with it.
-        Engine::Sqlite => binds.push(text("beyondsearch", format!("{search}\u{10ffff}\u{10ffff}"))),
+        Engine::Postgres => binds.push(bind("pattern", text::pattern(search))),
+        Engine::Sqlite if text::has_trigrams(engine, search) => {
+            binds.push(bind("terms", text::trigrams(search)));
+        }
+        Engine::Sqlite => {
+            let (first, last) = text::trigrams_from(search);
+            binds.extend([bind("firstterm", first), bind("lastterm", last)]);
+        }
     }
     binds
 }
@@ -94,24 +93,36 @@ pub(super) fn position_binds(
 }
 
 impl Search<'_> {
-    /// Flyers `f` that are shown and whose texts hold the search, as tables with a condition that lacks its end; on
-    /// SQLite `x.rowid` is where a text lies in the index.
+    /// What SQLite calls the places of texts in its index; of `x`, see [`Search::found`].
+    fn place(&self) -> &'static str {
+        if self.is_long { "x.rowid" } else { "x.place" }
+    }
+
+    /// The table `short` of the places that a short search may be at, on SQLite, behind a comma; nothing else.
+    fn short(&self) -> &'static str {
+        match (self.engine, self.is_long) {
+            (Engine::Sqlite, false) => {
+                "short AS MATERIALIZED (SELECT DISTINCT doc AS place FROM flyer_trigram_places \
+                 WHERE term >= :firstterm AND term <= :lastterm), "
+            }
+            _ => "",
+        }
+    }
+
+    /// Flyers `f` that are shown and whose texts hold the search, as tables with a condition that lacks its end.
     fn found(&self) -> String {
         let holds = text::holds(self.engine, "t.text");
         let shown = self.shown;
         match (self.engine, self.is_long) {
             (Engine::Sqlite, is_long) => {
-                let terms = if is_long {
-                    ":terms"
+                let (index, matches) = if is_long {
+                    ("flyer_trigrams", "x.flyer_trigrams MATCH :terms AND ")
                 } else {
-                    // The empty phrase, which is in no text, where there is no such trigram.
-                    "(SELECT coalesce(group_concat('\"' || replace(term, '\"', '\"\"') || '\"', ' OR '), '\"\"') \
-                     FROM flyer_trigram_terms WHERE term >= :search AND term <= :beyondsearch)"
+                    ("short", "")
                 };
-                let id = format!("(x.rowid & {})", (1_i64 << ID_BITS) - 1);
+                let id = format!("({} & {})", self.place(), (1_i64 << ID_BITS) - 1);
                 format!(
-                    "flyer_trigrams x CROSS JOIN flyers f CROSS JOIN flyer_texts t \
-                     WHERE x.flyer_trigrams MATCH {terms} AND f.id = {id} AND {shown} \
+                    "{index} x CROSS JOIN flyers f CROSS JOIN flyer_texts t WHERE {matches}f.id = {id} AND {shown} \
                      AND t.flyer_id = f.id AND {holds} AND"
                 )
             }
@@ -165,23 +176,24 @@ impl Search<'_> {
                     _ => format!("(b.place | {})", (1_i64 << ID_BITS) - 1),
                 };
                 let row = "SELECT f.id, f.created_at FROM";
-                let to_index = self.to_index();
+                let (to_index, place, short) = (self.to_index(), self.place(), self.short());
                 let (from, own) = if with_own_second {
                     (
                         format!("f.created_at {behind}= :at"),
                         format!(
-                            " UNION ALL {row} {found} x.rowid BETWEEN :bucket AND :bucketend AND f.created_at = :at"
+                            " UNION ALL {row} {found} {place} BETWEEN :bucket AND :bucketend AND f.created_at = :at"
                         ),
                     )
                 } else {
                     (is_behind.clone(), String::new())
                 };
                 format!(
-                    "found AS MATERIALIZED (SELECT x.rowid AS place, f.id, f.created_at FROM {found} \
-                     x.rowid {behind}= :upto AND {is_behind} ORDER BY x.rowid {order} LIMIT :reach), \
+                    "{short}found AS MATERIALIZED (SELECT {place} AS place, f.id, f.created_at FROM {found} \
+                     {place} {behind}= :upto AND {is_behind} ORDER BY {place} {order} LIMIT :reach), \
                      texts AS MATERIALIZED (SELECT id, created_at FROM found UNION ALL \
-                     {row} {to_index} {from} UNION ALL {row} (SELECT {last}(place) AS place FROM found HAVING count(*) = :reach) b CROSS JOIN {found} \
-                     x.rowid {behind} b.place AND x.rowid {before}= {end} AND {is_behind}{own})"
+                     {row} {to_index} {from} UNION ALL \
+                     {row} (SELECT {last}(place) AS place FROM found HAVING count(*) = :reach) b CROSS JOIN {found} \
+                     {place} {behind} b.place AND {place} {before}= {end} AND {is_behind}{own})"
                 )
             }
             Engine::Postgres => {
@@ -266,12 +278,12 @@ impl Search<'_> {
     pub(super) fn all(&self) -> (String, String, String) {
         let (found, shown) = (self.found(), self.shown);
         let text = text::holds(self.engine, "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)");
-        let named = Lists::Named.all(self.engine, &format!("{shown} AND NOT ({text})"));
+        let named = Lists::Named.all(self.engine, &format!("{shown} AND NOT coalesce({text}, FALSE)"));
         let found = match self.engine {
             Engine::Sqlite => format!("{found} TRUE UNION ALL SELECT 1 FROM {} TRUE", self.to_index()),
             Engine::Postgres => format!("{found} TRUE"),
         };
-        (self.named(), found, named)
+        (format!("{}{}", self.short(), self.named()), found, named)
     }
 }
 

@@ -339,6 +339,9 @@ impl Route {
     /// The route that a lead stands for, with its binds.
     fn of(engine: Engine, listing: &Listing, lead: Lead) -> (Self, Option<(&'static str, Value)>) {
         let lead = if listing.has_other_leads() { lead } else { Lead::Feed };
+        if let Feed::Favorited(_) = listing.feed {
+            return Self::of_favorited(engine, listing, lead);
+        }
         match (lead, listing.circle(), &listing.search) {
             (Lead::Place, Some(circle), _) => {
                 let cover = circle.cover();
@@ -364,6 +367,36 @@ impl Route {
                 }
             }
         }
+    }
+
+    /// The route in the order of the favorites, which no index of flyers knows: all that a place or a search leads to is
+    /// gathered, and the favorites among it are sorted.
+    fn of_favorited(engine: Engine, listing: &Listing, lead: Lead) -> (Self, Option<(&'static str, Value)>) {
+        let shown = |by_text| shown(engine, listing, "f.") + &filters(engine, listing, by_text, |f| f);
+        let (gathered, binds) = match (lead, listing.circle(), &listing.search) {
+            (Lead::Place, Some(circle), _) => {
+                let cover = circle.cover();
+                let cells = Value::Text(Lists::cells(engine, &cover.cells));
+                let flyers = Lists::Cells(cover.grid).all(engine, &shown(true));
+                (format!("SELECT f.id FROM {flyers}"), Some(("cells", cells)))
+            }
+            (Lead::Text, _, Some(search)) => {
+                let (way, is_long) = (Way::of(Direction::Forward), text::has_trigrams(engine, search));
+                let shown = shown(false);
+                let search = Search { engine, way: &way, shown: &shown, published_by: "TRUE", is_long };
+                (search.all("f.id"), None)
+            }
+            _ => return (Self::List(Source::of(engine, listing)), None),
+        };
+        let favorite = "favorites v WHERE v.user_id = :viewer AND v.flyer_id = g.id";
+        let from = match engine {
+            Engine::Sqlite => format!("({gathered}) g CROSS JOIN {favorite} AND"),
+            Engine::Postgres => {
+                format!("({gathered}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} OFFSET 0) v WHERE")
+            }
+        };
+        let source = Source { from, at: "v.created_at", id: "v.flyer_id", shown: "TRUE".to_owned() };
+        (Self::List(source), binds)
     }
 
     /// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
@@ -440,11 +473,7 @@ pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime, lead:
         Route::Search { shown, published_by, is_long } => {
             let way = Way::of(Direction::Forward);
             let search = Search { engine, way: &way, shown, published_by, is_long: *is_long };
-            let (tables, found, named) = search.all();
-            format!(
-                "WITH {tables} SELECT count(*) FROM (SELECT 1 FROM {found} UNION ALL SELECT 1 FROM {named} \
-                 LIMIT {limit}) f"
-            )
+            format!("SELECT count(*) FROM ({} LIMIT {limit}) f", search.all("1"))
         }
         Route::Merge { lists, shown } => {
             format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {limit}) f", lists.all(engine, shown))

@@ -92,10 +92,9 @@ pub struct Survey {
 impl Listing {
     /// Whether anything but the feed itself can lead to it.
     ///
-    /// Not where it is in the order of the favorites, which no index of flyers knows; and not to a creator's own
-    /// flyers, which may be over: the others have none of those.
+    /// Not to a creator's own flyers, which may be over: the others have none of those.
     pub(super) fn has_other_leads(&self) -> bool {
-        !matches!(self.feed, Feed::Favorited(_)) && !self.feed.is_own()
+        !self.feed.is_own()
     }
 
     fn is_near(&self) -> bool {
@@ -133,10 +132,16 @@ impl Listing {
         }
     }
 
+    /// Hits in the sample below which what leads is a short list, whatever else there is. In the order of the favorites
+    /// all of it is gathered for each page.
+    fn seldom(&self) -> i64 {
+        if matches!(self.feed, Feed::Favorited(_)) { HARDLY } else { SELDOM }
+    }
+
     /// Hits in the sample below which the text leads.
     fn seldom_text(&self, engine: Engine, survey: Survey) -> i64 {
         match (self.feed, engine) {
-            _ if !self.has_trigrams(engine) => SELDOM,
+            _ if !self.has_trigrams(engine) => self.seldom(),
             // In the feed's order, as all that lies around the place is: the shorter way to a page is that of what is
             // the more seldom.
             (Feed::All(_) | Feed::Following(_), Engine::Sqlite) if self.is_near() => survey.near.max(SELDOM),
@@ -145,7 +150,7 @@ impl Listing {
             // In no order: but the others would walk far in many lists.
             (Feed::Following(_), Engine::Postgres) => RATHER_SELDOM,
             (Feed::All(_), Engine::Postgres) if self.is_near() => RATHER_SELDOM,
-            _ => SELDOM,
+            _ => self.seldom(),
         }
     }
 
@@ -153,15 +158,15 @@ impl Listing {
     #[must_use]
     pub fn leads_by(&self, engine: Engine, survey: Survey) -> Leads {
         let is_all = matches!(self.feed, Feed::All(_));
-        let seldom_near = if matches!(self.feed, Feed::Following(_)) { NOT_OFTEN } else { SELDOM };
+        let seldom_near = if matches!(self.feed, Feed::Following(_)) { NOT_OFTEN } else { self.seldom() };
         let is_searched = self.search.is_some();
-        let is_favorites = matches!(self.feed, Feed::Favorites(_));
+        let is_favorites = matches!(self.feed, Feed::Favorites(_) | Feed::Favorited(_));
         let few_around = if is_searched && survey.searched < HARDLY { FEW_PLACES } else { FEW };
         let page = if !is_all && survey.relations < self.few_relations().into() {
             Lead::Feed
         } else if self.is_near() && survey.around < few_around.into() {
             Lead::Place
-        } else if is_searched && survey.searched < SELDOM && !self.reads_all_texts(engine) {
+        } else if is_searched && survey.searched < self.seldom() && !self.reads_all_texts(engine) {
             Lead::Text
         } else if !is_all && survey.relations < FEW.into() || is_favorites && self.reads_all_texts(engine) {
             Lead::Feed

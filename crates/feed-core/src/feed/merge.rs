@@ -117,7 +117,7 @@ impl Lists {
         let keys = self.keys(engine, "");
         match engine {
             Engine::Sqlite => format!("({keys}) l CROSS JOIN {list}"),
-            Engine::Postgres => format!("({keys}) l CROSS JOIN LATERAL (SELECT 1 FROM {list} OFFSET 0) f"),
+            Engine::Postgres => format!("({keys}) l CROSS JOIN LATERAL (SELECT f.id FROM {list} OFFSET 0) f"),
         }
     }
 }

@@ -274,16 +274,17 @@ impl Search<'_> {
         )
     }
 
-    /// The table `named`; and as tables, all whose texts are found, and the flyers of the named that are not among those.
-    pub(super) fn all(&self) -> (String, String, String) {
+    /// All that is found, in no order: a SELECT of the `column` of each flyer `f`.
+    pub(super) fn all(&self, column: &str) -> String {
         let (found, shown) = (self.found(), self.shown);
         let text = text::holds(self.engine, "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)");
-        let named = Lists::Named.all(self.engine, &format!("{shown} AND NOT coalesce({text}, FALSE)"));
-        let found = match self.engine {
-            Engine::Sqlite => format!("{found} TRUE UNION ALL SELECT 1 FROM {} TRUE", self.to_index()),
-            Engine::Postgres => format!("{found} TRUE"),
-        };
-        (format!("{}{}", self.short(), self.named()), found, named)
+        let of_named = Lists::Named.all(self.engine, &format!("{shown} AND NOT coalesce({text}, FALSE)"));
+        let mut lists = vec![format!("{found} TRUE"), of_named];
+        if self.engine == Engine::Sqlite {
+            lists.push(format!("{} TRUE", self.to_index()));
+        }
+        let rows: Vec<_> = lists.iter().map(|list| format!("SELECT {column} FROM {list}")).collect();
+        format!("WITH {}{} {}", self.short(), self.named(), rows.join(" UNION ALL "))
     }
 }
 

@@ -17,7 +17,7 @@ use feed_core::page::{Cursor, Page, PageRequest, Start};
 use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant, found};
+use feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant, found};
 use guard::budgets::{self, Budget, Budgets};
 use guard::{load, product};
 use shapes::{Data, SIZES, Shape};
@@ -203,6 +203,26 @@ fn what_few_flyers_have_costs_the_same_in_a_larger_table() {
             }
         }
     }
+}
+
+#[test]
+fn what_few_favorites_have_costs_about_the_same_in_either_order() {
+    log::install();
+    shapes::on_both(SIZES[2], true, |data| {
+        for quest in ["rare", "nowhere", "sea", "rare in the city"].map(found::Quest::by_name) {
+            for spot in [Spot::First, Spot::Middle] {
+                let page = |rows: fn(found::Quest, &mut Db, Shape) -> Ordered| {
+                    let load = |c: &mut Db| {
+                        let asked = rows(quest, c, Shape::Favorites100000).page(spot, PAGE_SIZE);
+                        load(c, product, &asked)
+                    };
+                    data.database.with_writer(|c| Ok(load(c))).unwrap().unwrap()
+                };
+                guard::ratio(&page(found::Quest::rows), &page(found::Quest::favorited), 1.2)
+                    .unwrap_or_else(|red| panic!("{:?} {}: {red}", data.engine, quest.name));
+            }
+        }
+    });
 }
 
 #[test]

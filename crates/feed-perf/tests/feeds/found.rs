@@ -59,8 +59,9 @@ pub const ASKERS: [Shape; 5] =
 struct Found {
     #[diesel(sql_type = BigInt)]
     id: i64,
+    /// What the feed is sorted by.
     #[diesel(sql_type = Timestamp)]
-    created_at: NaiveDateTime,
+    at: NaiveDateTime,
     #[diesel(sql_type = Double)]
     latitude: f64,
     #[diesel(sql_type = Double)]
@@ -82,6 +83,18 @@ impl Quest {
 
     /// The rows that it has, in order.
     pub fn rows(self, c: &mut Db, shape: Shape) -> Ordered {
+        self.rows_of(c, shape, self.listing(shape))
+    }
+
+    /// The same of a shape's favorites, in the order in which they became that.
+    pub fn favorited(self, c: &mut Db, shape: Shape) -> Ordered {
+        let Feed::Favorites(viewer) = shape.feed() else { unreachable!("a shape of favorites") };
+        self.rows_of(c, shape, Listing { feed: Feed::Favorited(viewer), ..self.listing(shape) })
+    }
+
+    fn rows_of(self, c: &mut Db, shape: Shape, listing: Listing) -> Ordered {
+        let is_favorited = matches!(listing.feed, Feed::Favorited(_));
+        let at = if is_favorited { "w.created_at" } else { "f.created_at" };
         let from = match shape.feed() {
             Feed::All(_) => "flyers f",
             Feed::Following(_) => "follows w JOIN flyers f ON f.creator_id = w.followed_id",
@@ -101,7 +114,7 @@ impl Quest {
             Db::Postgres(_) => ["$1", "$2"],
         };
         let query = format!(
-            "SELECT f.id, f.created_at, f.latitude, f.longitude FROM {from} JOIN users u ON u.id = f.creator_id \
+            "SELECT f.id, {at} AS at, f.latitude, f.longitude FROM {from} JOIN users u ON u.id = f.creator_id \
              WHERE {related} AND f.valid_from <= {from_now} AND f.valid_until > {until_now} AND ({has})"
         );
         let now = shape.now();
@@ -113,11 +126,11 @@ impl Quest {
                 let place = Location { latitude: row.latitude, longitude: row.longitude };
                 let distance = self.circle.map(|(center, km)| (center.distance_mm(place), km * 1_000_000));
                 let is_near = distance.is_none_or(|(mm, most)| mm <= most);
-                let distance = distance.map(|(mm, _)| mm).unwrap_or_default();
-                is_near.then_some(Position { at: row.created_at, distance, id: row.id })
+                let distance = distance.filter(|_| !is_favorited).map(|(mm, _)| mm).unwrap_or_default();
+                is_near.then_some(Position { at: row.at, distance, id: row.id })
             })
             .collect();
         newest.sort_unstable_by_key(|p| (Reverse(p.at), p.distance, Reverse(p.id)));
-        Ordered { listing: self.listing(shape), now, newest, tail: None }
+        Ordered { listing, now, newest, tail: None }
     }
 }

@@ -70,8 +70,6 @@ const SELDOM: i64 = 6;
 const RATHER_SELDOM: i64 = 26;
 /// The same for 25 %: many lists have one each among their first few.
 const NOT_OFTEN: i64 = 64;
-/// Every text, however frequent.
-const ALWAYS: i64 = i64::MAX;
 
 /// The columns of a survey.
 pub type SurveyColumns = (BigInt, BigInt, BigInt, BigInt);
@@ -119,15 +117,11 @@ impl Listing {
 
     /// What leads to this list where that follows from the question alone.
     #[must_use]
-    pub fn leads(&self, engine: Engine) -> Option<Leads> {
+    pub fn leads(&self) -> Option<Leads> {
         match (self.feed, self.is_near(), self.search.is_some()) {
             (_, false, false) => Some(Lead::Feed.into()),
             _ if !self.has_other_leads() => Some(Lead::Feed.into()),
             (Feed::All(_), true, false) => Some(Lead::Place.into()),
-            // It ends as soon as the feed itself.
-            (Feed::All(_), false, true) if engine == Engine::Sqlite && self.has_trigrams(engine) => {
-                Some(Lead::Text.into())
-            }
             _ => None,
         }
     }
@@ -145,8 +139,8 @@ impl Listing {
             // In the feed's order, as all that lies around the place is: the shorter way to a page is that of what is
             // the more seldom.
             (Feed::All(_) | Feed::Following(_), Engine::Sqlite) if self.is_near() => survey.near.max(SELDOM),
-            // It knows no lists that nothing is in.
-            (Feed::All(_) | Feed::Following(_), Engine::Sqlite) => ALWAYS,
+            // It knows no lists that nothing is in. Where many flyers have it, many creators may be named like it.
+            (Feed::All(_) | Feed::Following(_), Engine::Sqlite) => NOT_OFTEN,
             // In no order: but the others would walk far in many lists.
             (Feed::Following(_), Engine::Postgres) => RATHER_SELDOM,
             (Feed::All(_), Engine::Postgres) if self.is_near() => RATHER_SELDOM,
@@ -183,7 +177,8 @@ impl Listing {
     }
 }
 
-/// Looks what leads to a list: one row, of which nothing costs more than some thousand rows of an index.
+/// Looks what leads to a list: one row, of which nothing costs more than some thousand rows of an index, but for a circle
+/// of hundreds of kilometres by a pole, which has ten thousand cells.
 #[must_use]
 pub fn survey_query(engine: Engine, listing: &Listing) -> Statement<SurveyColumns> {
     let relations = relations(engine, listing.feed);

@@ -305,7 +305,7 @@ pub fn load(connection: &mut Db, request: &FeedRequest) -> Result<Page<FlyerCard
 /// What leads to a list: known, or by a survey.
 fn leads(connection: &mut Db, listing: &Listing) -> Result<Leads> {
     let engine = connection.engine();
-    if let Some(leads) = listing.leads(engine) {
+    if let Some(leads) = listing.leads() {
         return Ok(leads);
     }
     let survey: Survey = survey_query(engine, listing).get_result(connection)?;

@@ -7,7 +7,8 @@
 //!   (see the migration). So it is read from the position's two hours on until a page is full, and then to the end of the
 //!   two hours that it has come to. A frequent word fills the page at once; the search that costs most is one whose
 //!   trigrams are frequent and never in one text: it reads the whole list of each.
-//!   A few of the last texts are not in it yet (see the migration): these are looked at one by one.
+//!   A few of the last texts are not in it yet (see the migration): these are looked at one by one. One or two characters
+//!   are wherever a trigram begins with them: those places are gathered first.
 //! - PostgreSQL's index knows no order. It finds what was published within a *slice* of six days and the one behind it,
 //!   for its index can tell that too, and where that does not fill the page, all there is. That is for searches that
 //!   few texts hold: see [`super::lead`].

@@ -11,7 +11,7 @@ use feed_core::db::Engine;
 /// The sizes that have a page 1,000.
 const SIZES: [u32; 2] = [100_000, 1_000_000];
 
-/// How many flyers there are: `FEED_BENCH_FLYERS`, or what leaves `cargo bench -- --quick` its three minutes.
+/// How many flyers there are: `FEED_BENCH_FLYERS`, or what keeps `cargo bench -- --quick` to some minutes.
 pub fn size() -> u32 {
     let size = std::env::var("FEED_BENCH_FLYERS").map_or(Ok(SIZES[0]), |size| size.parse());
     size.ok()

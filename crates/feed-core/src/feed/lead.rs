@@ -152,7 +152,12 @@ impl Listing {
     #[must_use]
     pub fn leads_by(&self, engine: Engine, survey: Survey) -> Leads {
         let is_all = matches!(self.feed, Feed::All(_));
-        let seldom_near = if matches!(self.feed, Feed::Following(_)) { NOT_OFTEN } else { self.seldom() };
+        let seldom_near = match self.feed {
+            Feed::Following(_) => NOT_OFTEN,
+            // Few of the flyers around are favorites.
+            Feed::Favorites(_) => HARDLY,
+            _ => self.seldom(),
+        };
         let is_searched = self.search.is_some();
         let is_favorites = matches!(self.feed, Feed::Favorites(_) | Feed::Favorited(_));
         let few_around = if is_searched && survey.searched < HARDLY { FEW_PLACES } else { FEW };

@@ -13,7 +13,7 @@ use crate::page::{Page, PageRequest};
 use crate::relations;
 use crate::rules;
 use crate::schema::{favorites, flyers};
-use crate::sql::OnConflictDoNothing;
+use crate::sql::{Name as _, OnConflictDoNothing};
 
 /// What to favorite.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
@@ -35,7 +35,7 @@ pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) 
     crate::users::lock(connection, user)?;
     let favorite = copy(connection, flyer)?.favorite_of(user, now);
     let insert = diesel::insert_into(favorites::table).values(favorite.clone());
-    let inserted = match OnConflictDoNothing(insert).execute(connection) {
+    let inserted = match OnConflictDoNothing(insert).named("favorite").execute(connection) {
         // Deleted since it was looked at.
         Err(error) if Error::is_missing_reference(&error) => return Err(Error::NotFound("flyer")),
         other => other?,
@@ -45,7 +45,8 @@ pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) 
         return Ok((favorite, true));
     }
     // The row was there, and goes only with its flyer: the user's own calls wait for this one.
-    let existing = favorites::table.find((user, flyer)).first(connection).optional()?;
+    let existing =
+        favorites::table.find((user, flyer)).named("favorite_that_was").get_result(connection).optional()?;
     Ok((existing.ok_or(Error::NotFound("flyer"))?, false))
 }
 
@@ -54,9 +55,16 @@ fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
     let row = flyers::table.find(flyer);
     let found: Option<FlyerCopy> = match connection {
         // The transaction holds the only write lock already.
-        Db::Sqlite(c) => row.select(FlyerCopy::as_select()).first(c).optional()?,
+        Db::Sqlite(c) => {
+            row.select(FlyerCopy::as_select()).named("favorited_flyer").get_result(c).optional()?
+        }
         // A change of the flyer that commits before this favorite would find no copy to bring up to date.
-        Db::Postgres(c) => row.for_share().select(FlyerCopy::as_select()).first(c).optional()?,
+        Db::Postgres(c) => row
+            .for_share()
+            .select(FlyerCopy::as_select())
+            .named("favorited_flyer")
+            .get_result(c)
+            .optional()?,
     };
     found.ok_or(Error::NotFound("flyer"))
 }
@@ -67,7 +75,7 @@ fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
 /// [`Error::UnknownCaller`].
 pub fn unfavorite(connection: &mut Db, user: i64, flyer: i64) -> Result<()> {
     crate::users::lock(connection, user)?;
-    match diesel::delete(favorites::table.find((user, flyer))).execute(connection)? {
+    match diesel::delete(favorites::table.find((user, flyer))).named("unfavorite").execute(connection)? {
         0 => Ok(()),
         _ => crate::users::move_relations_version(connection, user),
     }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::models::{Categories, Category, Flyer, FlyerImage};
 use crate::rules::{self, Trimmed};
 use crate::schema::{flyer_images, flyer_texts, flyers};
+use crate::sql::Name as _;
 use crate::text::{self, FlyerText};
 
 /// What a new flyer is made of. Text is trimmed.
@@ -138,10 +139,12 @@ pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDa
             flyers::created_at.eq(created_at),
         ))
         .returning(flyers::id)
+        .named("publish")
         .get_result(connection)?;
     let text = text::of_flyer(&flyer.title.0, &flyer.description.0, &flyer.location_address.0);
     diesel::insert_into(flyer_texts::table)
         .values(FlyerText { flyer_id: id, created_at, text })
+        .named("publish_text")
         .execute(connection)?;
     insert_images(connection, id, &flyer.images)?;
     Ok(id)
@@ -151,6 +154,7 @@ fn insert_images(connection: &mut Db, flyer_id: i64, images: &[NewImage]) -> Res
     for (position, image) in (1..).zip(images) {
         diesel::insert_into(flyer_images::table)
             .values(FlyerImage { flyer_id, position, url: image.url.0.clone() })
+            .named("flyer_image")
             .execute(connection)?;
     }
     Ok(())
@@ -212,12 +216,14 @@ pub fn update(
             flyers::valid_until.eq(flyer.valid_until),
             flyers::expired.eq(flyer.expired),
         ))
+        .named("flyer_change")
         .execute(connection)?;
     if change.title.is_some() || change.description.is_some() || change.location_address.is_some() {
         text::write_flyer(connection, FlyerText::from(&flyer))?;
     }
     if let Some(images) = &change.images {
         diesel::delete(flyer_images::table.filter(flyer_images::flyer_id.eq(flyer_id)))
+            .named("flyer_images_anew")
             .execute(connection)?;
         insert_images(connection, flyer_id, images)?;
     }
@@ -229,8 +235,8 @@ fn own(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<Flyer> {
     let row = flyers::table.find(flyer_id);
     let flyer: Option<Flyer> = match connection {
         // The transaction holds the only write lock already.
-        Db::Sqlite(c) => row.first(c).optional()?,
-        Db::Postgres(c) => row.for_update().first(c).optional()?,
+        Db::Sqlite(c) => row.named("own_flyer").get_result(c).optional()?,
+        Db::Postgres(c) => row.for_update().named("own_flyer").get_result(c).optional()?,
     };
     match flyer {
         None => Err(Error::NotFound("flyer")),
@@ -247,6 +253,6 @@ fn own(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<Flyer> {
 pub fn delete(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<()> {
     crate::users::lock(connection, caller)?;
     own(connection, caller, flyer_id)?;
-    diesel::delete(flyers::table.find(flyer_id)).execute(connection)?;
+    diesel::delete(flyers::table.find(flyer_id)).named("flyer_deletion").execute(connection)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::page::{Page, PageRequest};
 use crate::relations;
 use crate::rules;
 use crate::schema::{follows, users};
-use crate::sql::OnConflictDoNothing;
+use crate::sql::{Name as _, OnConflictDoNothing};
 
 /// Whom to follow.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
@@ -55,7 +55,7 @@ pub fn follow(
     }
     let follow = Follow { follower_id: follower, followed_id: followed, created_at: now };
     let insert = diesel::insert_into(follows::table).values(follow.clone());
-    let inserted = match OnConflictDoNothing(insert).execute(connection) {
+    let inserted = match OnConflictDoNothing(insert).named("follow").execute(connection) {
         Err(error) if Error::is_missing_reference(&error) => return Err(Error::NotFound("user")),
         other => other?,
     };
@@ -64,7 +64,11 @@ pub fn follow(
         return Ok((follow, true));
     }
     // The row was there, and goes only with the creator: the follower's own calls wait for this one.
-    let existing = follows::table.find((follower, followed)).first(connection).optional()?;
+    let existing = follows::table
+        .find((follower, followed))
+        .named("follow_that_was")
+        .get_result(connection)
+        .optional()?;
     Ok((existing.ok_or(Error::NotFound("user"))?, false))
 }
 
@@ -74,7 +78,7 @@ pub fn follow(
 /// [`Error::UnknownCaller`].
 pub fn unfollow(connection: &mut Db, follower: i64, followed: i64) -> Result<()> {
     crate::users::lock(connection, follower)?;
-    match diesel::delete(follows::table.find((follower, followed))).execute(connection)? {
+    match diesel::delete(follows::table.find((follower, followed))).named("unfollow").execute(connection)? {
         0 => Ok(()),
         _ => crate::users::move_relations_version(connection, follower),
     }
@@ -92,6 +96,7 @@ pub fn statuses(connection: &mut Db, follower: Option<i64>, users: &[i64]) -> Re
     let known: Vec<(i64, bool)> = users::table
         .filter(users::id.eq_any(users))
         .select((users::id, diesel::dsl::exists(is_followed)))
+        .named("follow_statuses")
         .load(connection)?;
     let known: HashMap<_, _> = known.into_iter().collect();
     let status =

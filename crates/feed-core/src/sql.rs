@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use chrono::NaiveDateTime;
 use diesel::QueryResult;
+use diesel::backend::Backend;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Double, Text, Timestamp};
 
@@ -80,9 +81,7 @@ impl<ST> Statement<ST> {
 impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
         if let Some(name) = self.name {
-            out.push_sql("/* ");
-            out.push_sql(name);
-            out.push_sql(" */ ");
+            push_name(name, &mut out);
         }
         for piece in &self.pieces {
             match piece {
@@ -116,6 +115,48 @@ impl<ST> Query for Statement<ST> {
 }
 
 impl<ST> diesel::RunQueryDsl<Db> for Statement<ST> {}
+
+/// One of Diesel's own queries with its name before it, as [`Statement::named`] has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<Q> {
+    name: &'static str,
+    query: Q,
+}
+
+/// Gives Diesel's queries a name.
+pub(crate) trait Name: Sized {
+    /// Writes `name` before the query, as a comment: it leads from the database's log and statistics to the code.
+    fn named(self, name: &'static str) -> Named<Self> {
+        Named { name, query: self }
+    }
+}
+
+impl<Q: QueryId> Name for Q {}
+
+impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for Named<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        push_name(self.name, &mut out);
+        self.query.walk_ast(out)
+    }
+}
+
+/// Cached under its text.
+impl<Q> QueryId for Named<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: Query> Query for Named<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q, C> diesel::RunQueryDsl<C> for Named<Q> {}
+
+fn push_name<DB: Backend>(name: &str, out: &mut AstPass<'_, '_, DB>) {
+    out.push_sql("/* ");
+    out.push_sql(name);
+    out.push_sql(" */ ");
+}
 
 /// A table that SQLite reads by this index, whatever its statistics make it think of another.
 pub(crate) fn by_index(engine: Engine, table: &str, index: &str) -> String {

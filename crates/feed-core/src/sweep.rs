@@ -11,7 +11,7 @@ use diesel::sql_types::Timestamp;
 
 use crate::db::{Database, Db, Engine};
 use crate::error::Result;
-use crate::sql::{Statement, Value};
+use crate::sql::{Name as _, Statement, Value};
 
 /// How long a flyer has been over before it is marked.
 pub const MARGIN: TimeDelta = TimeDelta::hours(1);
@@ -84,5 +84,5 @@ fn clock(connection: &mut Db) -> Result<NaiveDateTime> {
         Engine::Sqlite => "CURRENT_TIMESTAMP",
         Engine::Postgres => "LOCALTIMESTAMP",
     };
-    Ok(diesel::select(sql::<Timestamp>(now)).get_result(connection)?)
+    Ok(diesel::select(sql::<Timestamp>(now)).named("clock").get_result(connection)?)
 }

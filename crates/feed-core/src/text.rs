@@ -14,6 +14,7 @@ use crate::db::{Database, Db, Engine};
 use crate::error::Result;
 use crate::models::Flyer;
 use crate::schema::{content_versions, flyer_texts, flyers, user_texts, users};
+use crate::sql::Name as _;
 
 /// Stands between the parts of a flyer's text, and in none of them: no search reaches over it.
 const SEPARATOR: char = '\u{1f}';
@@ -86,15 +87,15 @@ impl UserText {
 /// Writes the text of a flyer that has changed, or of a new one: behind the flyer itself, since the database forgets the
 /// text when that changes.
 pub(crate) fn write_flyer(connection: &mut Db, text: FlyerText) -> QueryResult<()> {
-    diesel::delete(flyer_texts::table.find(text.flyer_id)).execute(connection)?;
-    diesel::insert_into(flyer_texts::table).values(text).execute(connection)?;
+    diesel::delete(flyer_texts::table.find(text.flyer_id)).named("flyer_text_anew").execute(connection)?;
+    diesel::insert_into(flyer_texts::table).values(text).named("flyer_text_anew").execute(connection)?;
     Ok(())
 }
 
 /// The same for a name.
 pub(crate) fn write_user(connection: &mut Db, text: UserText) -> QueryResult<()> {
-    diesel::delete(user_texts::table.find(text.user_id)).execute(connection)?;
-    diesel::insert_into(user_texts::table).values(text).execute(connection)?;
+    diesel::delete(user_texts::table.find(text.user_id)).named("user_text_anew").execute(connection)?;
+    diesel::insert_into(user_texts::table).values(text).named("user_text_anew").execute(connection)?;
     Ok(())
 }
 
@@ -129,7 +130,10 @@ impl Batch {
     fn done(connection: &mut Db, written: usize, last: i64) -> Result<Option<Self>> {
         use content_versions::{shard, table, version};
 
-        diesel::update(table.filter(shard.eq(0))).set(version.eq(version + 1)).execute(connection)?;
+        diesel::update(table.filter(shard.eq(0)))
+            .set(version.eq(version + 1))
+            .named("complete_texts")
+            .execute(connection)?;
         Ok(Some(Self { written, last }))
     }
 }
@@ -142,10 +146,13 @@ fn complete_flyers(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
         .order(flyers::id)
         .limit(BATCH)
         .select(flyers::all_columns);
-    let rows: Vec<Flyer> = lacking.load(connection)?;
+    let rows: Vec<Flyer> = lacking.named("texts_that_lack").load(connection)?;
     let Some(last) = rows.last() else { return Ok(None) };
     for flyer in &rows {
-        diesel::insert_into(flyer_texts::table).values(FlyerText::from(flyer)).execute(connection)?;
+        diesel::insert_into(flyer_texts::table)
+            .values(FlyerText::from(flyer))
+            .named("complete_texts")
+            .execute(connection)?;
     }
     Batch::done(connection, rows.len(), last.id)
 }
@@ -158,11 +165,11 @@ fn complete_users(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
         .order(users::id)
         .limit(BATCH)
         .select((users::id, users::username));
-    let rows: Vec<(i64, String)> = lacking.load(connection)?;
+    let rows: Vec<(i64, String)> = lacking.named("texts_that_lack").load(connection)?;
     let Some(&(last, _)) = rows.last() else { return Ok(None) };
     for (user_id, username) in &rows {
         let text = UserText::new(*user_id, username);
-        diesel::insert_into(user_texts::table).values(text).execute(connection)?;
+        diesel::insert_into(user_texts::table).values(text).named("complete_texts").execute(connection)?;
     }
     Batch::done(connection, rows.len(), last)
 }

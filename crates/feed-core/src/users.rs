@@ -15,7 +15,7 @@ use crate::page::{COUNT_LIMIT, Count};
 use crate::password;
 use crate::rules::{self, Trimmed};
 use crate::schema::{favorites, flyers, follows, user_texts, users};
-use crate::sql::{Statement, Value};
+use crate::sql::{Name as _, Statement, Value};
 use crate::text::{self, UserText};
 
 /// What a new account is made of.
@@ -121,11 +121,12 @@ fn create(
             users::created_at.eq(now),
         ))
         .returning(users::id)
+        .named("register")
         .get_result(connection);
     match inserted {
         Ok(id) => {
             let text = UserText::new(id, username);
-            diesel::insert_into(user_texts::table).values(text).execute(connection)?;
+            diesel::insert_into(user_texts::table).values(text).named("register_text").execute(connection)?;
             Ok(Account { id, username: username.to_owned(), email: email.to_owned() })
         }
         Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
@@ -135,15 +136,18 @@ fn create(
 
 fn is_registered(connection: &mut Db, email: &str) -> Result<bool> {
     let same = users::table.filter(users::email_key.eq(email_key(email))).select(users::id);
-    Ok(same.first::<i64>(connection).optional()?.is_some())
+    Ok(same.named("is_registered").get_result::<i64>(connection).optional()?.is_some())
 }
 
 /// The e-mail's local part, with a number behind it where it is taken.
 fn free_username(connection: &mut Db, email: &str) -> Result<String> {
     let local = local_part(email);
     let candidates: Vec<_> = (1..=NUMBERED_NAMES).map(|n| numbered(local, n)).collect();
-    let taken: Vec<String> =
-        users::table.filter(users::username.eq_any(&candidates)).select(users::username).load(connection)?;
+    let taken: Vec<String> = users::table
+        .filter(users::username.eq_any(&candidates))
+        .select(users::username)
+        .named("usernames_taken")
+        .load(connection)?;
     let free = candidates.into_iter().find(|name| !taken.contains(name));
     Ok(free.unwrap_or_else(|| random_username(email)))
 }
@@ -169,7 +173,11 @@ fn numbered(local: &str, n: u32) -> String {
 pub fn authenticate(database: &Database, credentials: &Credentials) -> Result<Account> {
     let key = email_key(credentials.email.as_ref());
     let user: Option<User> = database.read(|connection| {
-        Ok(users::table.filter(users::email_key.eq(&key)).first(connection).optional()?)
+        Ok(users::table
+            .filter(users::email_key.eq(&key))
+            .named("sign_in")
+            .get_result(connection)
+            .optional()?)
     })?;
     let hash = user.as_ref().map(|u| u.password_hash.as_str());
     let right = password::matches(&credentials.password, hash);
@@ -181,7 +189,11 @@ pub fn authenticate(database: &Database, credentials: &Credentials) -> Result<Ac
 /// # Errors
 /// [`Error::NotFound`] when there is none.
 pub fn id_by_email(connection: &mut Db, email: &str) -> Result<i64> {
-    let user = users::table.filter(users::email_key.eq(email_key(email))).select(users::id).first(connection);
+    let user = users::table
+        .filter(users::email_key.eq(email_key(email)))
+        .select(users::id)
+        .named("id_by_email")
+        .get_result(connection);
     user.optional()?.ok_or(Error::NotFound("user"))
 }
 
@@ -205,7 +217,8 @@ pub(crate) fn exists(connection: &mut Db, user: i64) -> Result<()> {
 }
 
 fn is_there(connection: &mut Db, user: i64) -> Result<bool> {
-    let found: Option<i64> = users::table.find(user).select(users::id).first(connection).optional()?;
+    let found: Option<i64> =
+        users::table.find(user).select(users::id).named("user_is_there").get_result(connection).optional()?;
     Ok(found.is_some())
 }
 
@@ -218,9 +231,9 @@ pub(crate) fn lock(connection: &mut Db, caller: i64) -> Result<()> {
     let row = users::table.find(caller).select(users::id);
     let found: Option<i64> = match connection {
         // The transaction holds the only write lock already.
-        Db::Sqlite(c) => row.first(c).optional()?,
+        Db::Sqlite(c) => row.named("lock_caller").get_result(c).optional()?,
         // The weakest lock that excludes itself: foreign keys to the row can still be checked.
-        Db::Postgres(c) => row.for_no_key_update().first(c).optional()?,
+        Db::Postgres(c) => row.for_no_key_update().named("lock_caller").get_result(c).optional()?,
     };
     found.map(|_| ()).ok_or(Error::UnknownCaller)
 }
@@ -232,6 +245,7 @@ pub(crate) fn move_relations_version(connection: &mut Db, user: i64) -> Result<(
     let step = 1 + i64::from(rand::random::<u32>() >> 12);
     diesel::update(users::table.find(user))
         .set(users::relations_version.eq(users::relations_version + step))
+        .named("move_relations_version")
         .execute(connection)?;
     Ok(())
 }
@@ -258,7 +272,8 @@ pub struct OwnProfile {
 /// [`Error::UnknownCaller`] when it is gone.
 pub fn own_profile(connection: &mut Db, user: i64) -> Result<OwnProfile> {
     let columns = (users::id, users::username, users::email, users::profile_picture_url);
-    let found = users::table.find(user).select(columns).first(connection).optional()?;
+    let found =
+        users::table.find(user).select(columns).named("own_profile").get_result(connection).optional()?;
     found.ok_or(Error::UnknownCaller)
 }
 
@@ -361,7 +376,11 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
     database.write(|connection| {
         lock(connection, user)?;
         if let Some((checked, _)) = &hashes {
-            let current: String = users::table.find(user).select(users::password_hash).first(connection)?;
+            let current: String = users::table
+                .find(user)
+                .select(users::password_hash)
+                .named("password_again")
+                .get_result(connection)?;
             // Replaced by somebody else since it was checked.
             if *checked != current {
                 return Err(wrong_current_password());
@@ -379,7 +398,8 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
         if matches!(changed, (None, None, None)) {
             return own_profile(connection, user);
         }
-        let updated = diesel::update(users::table.find(user)).set(changed).execute(connection);
+        let updated =
+            diesel::update(users::table.find(user)).set(changed).named("account_change").execute(connection);
         match updated {
             Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
             Err(error) => Err(error.into()),
@@ -404,7 +424,12 @@ fn replace_password(
         return Err(Error::invalid("current_password", "must be given together with password"));
     };
     let hash: Option<String> = database.read(|connection| {
-        Ok(users::table.find(user).select(users::password_hash).first(connection).optional()?)
+        Ok(users::table
+            .find(user)
+            .select(users::password_hash)
+            .named("password")
+            .get_result(connection)
+            .optional()?)
     })?;
     let hash = hash.ok_or(Error::UnknownCaller)?;
     if !password::matches(current, Some(&hash)) {
@@ -428,11 +453,19 @@ fn wrong_current_password() -> Error {
 pub fn delete(connection: &mut Db, user: i64) -> Result<()> {
     connection.exclude_other_bulk_changes()?;
     lock(connection, user)?;
-    diesel::delete(favorites::table.filter(favorites::user_id.eq(user))).execute(connection)?;
-    diesel::delete(follows::table.filter(follows::follower_id.eq(user))).execute(connection)?;
-    diesel::delete(follows::table.filter(follows::followed_id.eq(user))).execute(connection)?;
-    diesel::delete(flyers::table.filter(flyers::creator_id.eq(user))).execute(connection)?;
-    diesel::delete(users::table.find(user)).execute(connection)?;
+    diesel::delete(favorites::table.filter(favorites::user_id.eq(user)))
+        .named("account_deletion")
+        .execute(connection)?;
+    diesel::delete(follows::table.filter(follows::follower_id.eq(user)))
+        .named("account_deletion")
+        .execute(connection)?;
+    diesel::delete(follows::table.filter(follows::followed_id.eq(user)))
+        .named("account_deletion")
+        .execute(connection)?;
+    diesel::delete(flyers::table.filter(flyers::creator_id.eq(user)))
+        .named("account_deletion")
+        .execute(connection)?;
+    diesel::delete(users::table.find(user)).named("account_deletion").execute(connection)?;
     Ok(())
 }
 

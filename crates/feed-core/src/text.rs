@@ -84,8 +84,8 @@ impl UserText {
     }
 }
 
-/// Writes the text of a flyer that has changed, or of a new one: behind the flyer itself, since the database forgets the
-/// text when that changes.
+/// Writes the text of a flyer that has changed: behind the flyer itself, since the database forgets the text when that
+/// changes.
 pub(crate) fn write_flyer(connection: &mut Db, text: FlyerText) -> QueryResult<()> {
     diesel::delete(flyer_texts::table.find(text.flyer_id)).named("flyer_text_anew").execute(connection)?;
     diesel::insert_into(flyer_texts::table).values(text).named("flyer_text_anew").execute(connection)?;

@@ -64,6 +64,11 @@ fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
     chosen
 }
 
+/// What a search of the main feed finds, whatever leads there.
+fn searched(test: &TestDatabase, search: &str) -> Vec<i64> {
+    found(test, &Listing { search: Some(text::fold(search)), ..Feed::All(None).into() })
+}
+
 /// The feeds of `viewer`, who follows `creator` and favorited all of theirs.
 fn feeds(creator: i64, viewer: i64) -> [Feed; 4] {
     let by_creator = Feed::Creator { creator, viewer: Some(viewer) };
@@ -146,8 +151,7 @@ fn what_search_lacks_is_completed() {
         // As after a migration, or when another program has written.
         assert_eq!(test.execute("DELETE FROM flyer_texts", &[]), 1);
         assert_eq!(test.execute("DELETE FROM user_texts", &[]), 1);
-        let search =
-            |text: &str| found(test, &Listing { search: Some(text::fold(text)), ..Feed::All(None).into() });
+        let search = |text: &str| searched(test, text);
         assert!(search("bäckerei").is_empty());
         assert_eq!(text::complete(database).unwrap(), 2);
         assert_eq!(search("bäckerei"), [flyer]);
@@ -162,8 +166,7 @@ fn a_text_is_never_older_than_what_it_was_made_of() {
         let database = &test.database;
         let creator = register(database, "Jürg");
         let flyer = publish(database, creator, "Bäckerei");
-        let search =
-            |text: &str| found(test, &Listing { search: Some(text::fold(text)), ..Feed::All(None).into() });
+        let search = |text: &str| searched(test, text);
         let key = validator::TagKey::derive(b"of this test");
         let tag = || key.tag("", &database.read(|c| validator::current(c, None, now())).unwrap());
 
@@ -201,9 +204,7 @@ fn characters_are_found_by_one_and_by_two() {
         let database = &test.database;
         let creator = register(database, "creator");
         let odd = publish(database, creator, "\u{ffff}q \u{fffe} \u{10fffd}\"'ж");
-        let search = |text: &str| {
-            found(test, &Listing { search: Some(text::fold(text)), ..Feed::All(None).into() }).contains(&odd)
-        };
+        let search = |text: &str| searched(test, text).contains(&odd);
         let finds_them = || {
             for text in [
                 "\u{ffff}",

@@ -82,6 +82,19 @@ struct Source {
 }
 
 impl Source {
+    /// The favorites among the flyers with the ids of a SELECT, in their own order, which no index of flyers knows: all of
+    /// them are gathered and sorted.
+    fn favorites_among(engine: Engine, ids: &str) -> Self {
+        let favorite = "favorites v WHERE v.user_id = :viewer AND v.flyer_id = g.id";
+        let from = match engine {
+            Engine::Sqlite => format!("({ids}) g CROSS JOIN {favorite} AND"),
+            Engine::Postgres => {
+                format!("({ids}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} OFFSET 0) v WHERE")
+            }
+        };
+        Self { from, at: "v.created_at", id: "v.flyer_id", shown: "TRUE".to_owned() }
+    }
+
     fn of(engine: Engine, listing: &Listing) -> Self {
         let by_favorite = |index, at| {
             let favorites = by_index(engine, "favorites v", index);
@@ -182,8 +195,9 @@ pub(super) fn is_near(engine: Engine) -> String {
 fn shown_elsewhere(engine: Engine, listing: &Listing, by_text: bool) -> String {
     let shown = shown(engine, listing, "f.") + &filters(engine, listing, by_text, |f| f);
     match listing.feed {
-        Feed::All(_) => shown,
-        Feed::Favorites(_) | Feed::Favorited(_) => format!(
+        // Those that are favorites are sought among them.
+        Feed::All(_) | Feed::Favorited(_) => shown,
+        Feed::Favorites(_) => format!(
             "{shown} AND (SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id)"
         ),
         Feed::Following(_) => format!("{shown} AND {}", merge::is_followed("f.creator_id")),
@@ -339,10 +353,7 @@ impl Route {
     /// The route that a lead stands for, with its binds.
     fn of(engine: Engine, listing: &Listing, lead: Lead) -> (Self, Option<(&'static str, Value)>) {
         let lead = if listing.has_other_leads() { lead } else { Lead::Feed };
-        if let Feed::Favorited(_) = listing.feed {
-            return Self::of_favorited(engine, listing, lead);
-        }
-        match (lead, listing.circle(), &listing.search) {
+        let (route, binds) = match (lead, listing.circle(), &listing.search) {
             (Lead::Place, Some(circle), _) => {
                 let cover = circle.cover();
                 let cells = Lists::cells(engine, &cover.cells);
@@ -366,37 +377,25 @@ impl Route {
                     _ => (Self::List(source), None),
                 }
             }
+        };
+        match (listing.feed, &route) {
+            (Feed::Favorited(_), Self::Merge { .. } | Self::Search { .. }) => {
+                (Self::List(Source::favorites_among(engine, &route.all(engine, "f.id"))), binds)
+            }
+            _ => (route, binds),
         }
     }
 
-    /// The route in the order of the favorites, which no index of flyers knows: all that a place or a search leads to is
-    /// gathered, and the favorites among it are sorted.
-    fn of_favorited(engine: Engine, listing: &Listing, lead: Lead) -> (Self, Option<(&'static str, Value)>) {
-        let shown = |by_text| shown(engine, listing, "f.") + &filters(engine, listing, by_text, |f| f);
-        let (gathered, binds) = match (lead, listing.circle(), &listing.search) {
-            (Lead::Place, Some(circle), _) => {
-                let cover = circle.cover();
-                let cells = Value::Text(Lists::cells(engine, &cover.cells));
-                let flyers = Lists::Cells(cover.grid).all(engine, &shown(true));
-                (format!("SELECT f.id FROM {flyers}"), Some(("cells", cells)))
+    /// All that is listed, in no order: a SELECT of the `column` of each row.
+    fn all(&self, engine: Engine, column: &str) -> String {
+        match self {
+            Self::List(Source { from, shown, .. }) => format!("SELECT {column} FROM {from} {shown}"),
+            Self::Merge { lists, shown } => format!("SELECT {column} FROM {}", lists.all(engine, shown)),
+            Self::Search { shown, published_by, is_long } => {
+                let way = Way::of(Direction::Forward);
+                Search { engine, way: &way, shown, published_by, is_long: *is_long }.all(column)
             }
-            (Lead::Text, _, Some(search)) => {
-                let (way, is_long) = (Way::of(Direction::Forward), text::has_trigrams(engine, search));
-                let shown = shown(false);
-                let search = Search { engine, way: &way, shown: &shown, published_by: "TRUE", is_long };
-                (search.all("f.id"), None)
-            }
-            _ => return (Self::List(Source::of(engine, listing)), None),
-        };
-        let favorite = "favorites v WHERE v.user_id = :viewer AND v.flyer_id = g.id";
-        let from = match engine {
-            Engine::Sqlite => format!("({gathered}) g CROSS JOIN {favorite} AND"),
-            Engine::Postgres => {
-                format!("({gathered}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} OFFSET 0) v WHERE")
-            }
-        };
-        let source = Source { from, at: "v.created_at", id: "v.flyer_id", shown: "TRUE".to_owned() };
-        (Self::List(source), binds)
+        }
     }
 
     /// The `(id, sorted_at)` of the listed flyers behind `(:at, {id})`, by `(sorted_at, id)`, up to `limit`.
@@ -469,19 +468,7 @@ fn by_distance(engine: Engine, route: &Route, way: &Way) -> String {
 pub(super) fn count(engine: Engine, listing: &Listing, now: NaiveDateTime, lead: Lead) -> Statement<BigInt> {
     let limit = COUNT_LIMIT + 1;
     let (route, route_binds) = Route::of(engine, listing, lead);
-    let text = match &route {
-        Route::Search { shown, published_by, is_long } => {
-            let way = Way::of(Direction::Forward);
-            let search = Search { engine, way: &way, shown, published_by, is_long: *is_long };
-            format!("SELECT count(*) FROM ({} LIMIT {limit}) f", search.all("1"))
-        }
-        Route::Merge { lists, shown } => {
-            format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {limit}) f", lists.all(engine, shown))
-        }
-        Route::List(Source { from, shown, .. }) => {
-            format!("SELECT count(*) FROM (SELECT 1 FROM {from} {shown} LIMIT {limit}) f")
-        }
-    };
+    let text = format!("SELECT count(*) FROM ({} LIMIT {limit}) f", route.all(engine, "1"));
     let mut binds = listing_binds(engine, listing, now);
     binds.extend(route_binds);
     Statement::new(text, &binds).named("feed_count")

@@ -9,9 +9,9 @@
 //!
 //! Where that does not follow from the question, a *survey* tells, one statement of bounded cost. It counts the flyers that
 //! the feed's relations lead to, up to [`FEW`]: few are looked at one by one. Only where they are more, it counts how
-//! many of [`SAMPLE`] flyers, evenly spread over all there are, lie around the place and have the text, and then what
-//! lies around the place, up to [`FEW`]. What a sample often has is found soon by whatever is walked; what it has seldom or never is a short
-//! list of its own.
+//! many of [`SAMPLE`] flyers, evenly spread over all there are and without those that are over, lie around the place and
+//! are found by the search, and then what lies around the place, up to [`FEW`]. What a sample often has is found soon by
+//! whatever is walked; what it has seldom or never is a short list of its own.
 //!
 //! Every way gives the same page; the survey only says which is the cheapest.
 

@@ -3,6 +3,7 @@
 //! What the service answers is decided in `feed_core`; here it is asked for and written down.
 
 pub mod auth;
+pub mod caller;
 pub mod commands;
 pub mod config;
 pub mod extract;

@@ -9,28 +9,36 @@ use actix_web::http::header::{
     RETRY_AFTER, VARY,
 };
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError, web};
+use actix_web::{Error, HttpMessage, ResponseError, web};
 
 use crate::config::CorsOrigins;
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
+use crate::routes::RouteClass;
 use crate::state::State;
 use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 
 /// Lets a request in where there is room and the caller has one left; health always gets in.
+///
+/// It wraps each route and not the app, so that it goes by the route that was matched.
 pub(crate) async fn admit(
+    class: RouteClass,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    request.extensions_mut().insert(class);
     let state = request.app_data::<web::Data<State>>().cloned();
-    let Some(state) = state.filter(|_| !matches!(request.path(), "/healthz" | "/readyz")) else {
+    let Some(state) = state.filter(|_| class != RouteClass::Health) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
     let _turn = match state.gates.requests.enter_now() {
         Ok(turn) => turn,
         Err(busy) => return Ok(request.error_response(busy)),
     };
-    let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(&request)) {
+    let caller = state.callers.identify(&request);
+    request.extensions_mut().insert(caller);
+    let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller))
+    {
         None => return Ok(next.call(request).await?.map_into_boxed_body()),
         Some(Ok(left)) => (next.call(request).await?.map_into_boxed_body(), left),
         Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
@@ -44,14 +52,16 @@ pub(crate) async fn cache_headers(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let policy = if request.path().starts_with("/api/auth/") {
+    let mut response = next.call(request).await?;
+    let request = response.request();
+    let is_sign_in = request.extensions().get() == Some(&RouteClass::SignIn);
+    let policy = if is_sign_in {
         "no-store"
     } else if request.headers().contains_key(AUTHORIZATION) {
         "private, no-cache"
     } else {
         "public, max-age=0, must-revalidate"
     };
-    let mut response = next.call(request).await?;
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(policy));
     headers.insert(VARY, HeaderValue::from_static("Authorization, Accept-Encoding"));

@@ -1,19 +1,18 @@
 //! How often a caller may ask, and the headers that say so (draft-ietf-httpapi-ratelimit-headers).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use actix_web::HttpMessage;
-use actix_web::dev::ServiceRequest;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
-use crate::auth::Viewer;
+use crate::caller::Caller;
 use crate::config::{Rate, RateConfig};
 use crate::problem::ApiError;
+use crate::routes::RouteClass;
 
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -25,21 +24,11 @@ const CALLERS: usize = 100_000;
 /// The seconds that a limit speaks of.
 const WINDOW: u32 = 60;
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Caller {
-    User(i64),
-    Address(IpAddr),
-    /// Whoever came too late to be told apart.
-    Others,
-}
-
 /// The limits of all callers.
 #[derive(Debug)]
 pub struct Limiter {
     callers: Option<Limit>,
     sign_ins: Option<Limit>,
-    proxies: usize,
 }
 
 impl Limiter {
@@ -50,30 +39,28 @@ impl Limiter {
         Some(Self {
             callers: Limit::new("caller", config.rate_limit),
             sign_ins: Limit::new("sign-in", config.auth_rate_limit),
-            proxies: config.proxies.into(),
         })
     }
 
-    /// What is left to whoever sends `request`, which is counted; none where this request is not limited.
+    /// Counts a request of `caller` to a route of this class, and tells what is left to them; none where such requests are
+    /// not limited.
     ///
-    /// A caller whose token is good is told by it from then on: nobody checks it twice.
+    /// Sign-ins are counted by network, since everybody is a stranger before they have signed in.
     ///
     /// # Errors
     /// Where nothing was left.
-    pub(crate) fn count(&self, request: &ServiceRequest) -> Option<Result<Left, Spent>> {
-        let address = Caller::Address(network(self.address(request)?));
-        if request.path().starts_with("/api/auth/") {
-            return self.sign_ins.as_ref().map(|limit| limit.count(address));
-        }
-        let limit = self.callers.as_ref()?;
-        let caller = match Viewer::of(request.request()) {
-            Ok(viewer @ Viewer(Some(user))) => {
-                request.extensions_mut().insert(viewer);
-                Caller::User(user)
+    pub(crate) fn count(&self, class: RouteClass, caller: &Caller) -> Option<Result<Left, Spent>> {
+        match class {
+            RouteClass::Health => None,
+            RouteClass::SignIn => {
+                let limit = self.sign_ins.as_ref()?;
+                Some(limit.count(Key::Network(caller.network?)))
             }
-            _ => address,
-        };
-        Some(limit.count(caller))
+            RouteClass::Standard => {
+                let key = caller.account.map(Key::Account).or(caller.network.map(Key::Network))?;
+                Some(self.callers.as_ref()?.count(key))
+            }
+        }
     }
 
     /// Forgets callers who have all of their allowance again.
@@ -83,29 +70,15 @@ impl Limiter {
             limit.limiter.shrink_to_fit();
         }
     }
-
-    /// The address of whoever asks: the peer, or what the outermost of our proxies saw.
-    fn address(&self, request: &ServiceRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr().map(|address| address.ip());
-        let Some(behind) = self.proxies.checked_sub(1) else { return peer };
-        let lines = request.headers().get_all("x-forwarded-for");
-        let named: Vec<_> =
-            lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).collect();
-        // From the right: what stands further left anybody can have sent.
-        let address = named.iter().rev().nth(behind).and_then(|text| text.trim().parse().ok());
-        address.or(peer)
-    }
 }
 
-/// The network that one customer has: all of an IPv4 address, half of an IPv6 address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let half = u128::from(address) >> 64 << 64;
-            IpAddr::V6(Ipv6Addr::from(half))
-        }
-    }
+/// What an allowance is kept for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Account(i64),
+    Network(IpAddr),
+    /// Whoever came too late to be told apart.
+    Others,
 }
 
 /// One limit.
@@ -113,7 +86,7 @@ fn network(address: IpAddr) -> IpAddr {
 struct Limit {
     name: &'static str,
     most: NonZeroU32,
-    limiter: RateLimiter<Caller, DashMapStateStore<Caller>, DefaultClock, StateInformationMiddleware>,
+    limiter: RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, StateInformationMiddleware>,
 }
 
 /// What is left of an allowance.
@@ -139,10 +112,10 @@ impl Limit {
         Some(Self { name, most, limiter })
     }
 
-    fn count(&self, caller: Caller) -> Result<Left, Spent> {
-        let caller = if self.limiter.len() < CALLERS { caller } else { Caller::Others };
+    fn count(&self, key: Key) -> Result<Left, Spent> {
+        let key = if self.limiter.len() < CALLERS { key } else { Key::Others };
         let left = |requests| Left { name: self.name, most: self.most.get(), requests };
-        match self.limiter.check_key(&caller) {
+        match self.limiter.check_key(&key) {
             Ok(state) => Ok(left(state.remaining_burst_capacity())),
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
@@ -182,49 +155,17 @@ impl Spent {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::{CALLERS, Caller, Limit, Limiter, network};
+    use super::{CALLERS, Key, Limit, Limiter};
     use crate::config::{Rate, RateConfig};
-
-    fn limiter(proxies: u8) -> Limiter {
-        let rate = Rate(std::num::NonZeroU32::new(3));
-        Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies }).unwrap()
-    }
-
-    #[test]
-    fn a_network_is_one_caller() {
-        for (address, expected) in [
-            ("192.0.2.7", "192.0.2.7"),
-            ("::ffff:192.0.2.7", "192.0.2.7"),
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        ] {
-            assert_eq!(network(address.parse().unwrap()).to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn only_configured_proxies_are_believed() {
-        let request = TestRequest::default()
-            .peer_addr("192.0.2.1:1000".parse().unwrap())
-            .insert_header(("x-forwarded-for", "198.51.100.9, 203.0.113.1"))
-            .append_header(("x-forwarded-for", "203.0.113.2"))
-            .to_srv_request();
-        for (proxies, expected) in
-            [(0, "192.0.2.1"), (1, "203.0.113.2"), (2, "203.0.113.1"), (3, "198.51.100.9"), (4, "192.0.2.1")]
-        {
-            assert_eq!(limiter(proxies).address(&request).unwrap().to_string(), expected);
-        }
-    }
 
     #[test]
     fn a_caller_has_so_many_and_one_more_after_a_while() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
-        let left: Vec<_> = (0..3).map(|_| limit.count(Caller::User(1)).unwrap().requests).collect();
+        let left: Vec<_> = (0..3).map(|_| limit.count(Key::Account(1)).unwrap().requests).collect();
         assert_eq!(left, [2, 1, 0]);
-        let spent = limit.count(Caller::User(1)).unwrap_err();
+        let spent = limit.count(Key::Account(1)).unwrap_err();
         assert!((1..=20).contains(&spent.wait), "one of three a minute: {}", spent.wait);
-        assert_eq!(limit.count(Caller::User(2)).unwrap().requests, 2);
+        assert_eq!(limit.count(Key::Account(2)).unwrap().requests, 2);
     }
 
     #[test]
@@ -234,7 +175,7 @@ mod tests {
             Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();
         let limits = [limiter.callers.as_ref().unwrap(), limiter.sign_ins.as_ref().unwrap()];
         for limit in limits {
-            limit.count(Caller::User(1)).unwrap();
+            limit.count(Key::Account(1)).unwrap();
         }
         while limits.iter().any(|limit| !limit.limiter.is_empty()) {
             limiter.forget();
@@ -245,9 +186,9 @@ mod tests {
     fn callers_without_number_take_no_more_memory() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
         for user in (0..).take(CALLERS + 1_000) {
-            let _ = limit.count(Caller::User(user));
+            let _ = limit.count(Key::Account(user));
         }
         assert!(limit.limiter.len() <= CALLERS + 1);
-        assert!(limit.count(Caller::User(-1)).is_err(), "the late share what they have");
+        assert!(limit.count(Key::Account(-1)).is_err(), "the late share what they have");
     }
 }

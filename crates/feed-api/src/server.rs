@@ -156,7 +156,6 @@ fn public(
             .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
             .app_data(LocalAddress(address))
             .configure(routes::configure)
-            .wrap(from_fn(middleware::admit))
             .wrap(Compress::default())
             .wrap(from_fn(middleware::cache_headers))
             .wrap(cors)

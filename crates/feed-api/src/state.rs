@@ -13,6 +13,7 @@ use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
 
 use crate::auth::Tokens;
+use crate::caller::Callers;
 use crate::config::{ServeConfig, StartError};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub struct State {
     pub public_url: Option<String>,
     /// Who may come in, and how many do what at once.
     pub gates: Gates,
+    /// Tells callers apart.
+    pub callers: Arc<Callers>,
     /// How often a caller may ask; none for as often as they like.
     pub limiter: Option<Arc<Limiter>>,
     /// What `/metrics` shows.
@@ -107,6 +110,7 @@ impl State {
             clock,
             public_url: config.public_url()?,
             gates: Gates::new(config, database.engine()),
+            callers: Arc::new(Callers::new(config.rates.proxies)),
             limiter: Limiter::new(&config.rates).map(Arc::new),
             metrics: Arc::new(Metrics::new(database)),
             server_timing: config.admin.server_timing,

@@ -11,34 +11,54 @@ mod links;
 pub(crate) mod pages;
 pub(crate) mod users;
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
-use actix_web::{HttpResponse, Resource, Route, guard, web};
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, Route, guard, web};
 use serde::Serialize;
 
+use crate::middleware;
 use crate::problem::ApiError;
 
-/// A path, and what answers each of its methods; HEAD is answered wherever GET is.
-type Row = (&'static str, Vec<(Method, Route)>);
+/// Which limits and caching headers a route has.
+///
+/// It belongs to the route that was matched and not to the path as it was sent: the same path has many spellings
+/// (`/api/%61uth/login/`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteClass {
+    /// Health checks, which no limit refuses.
+    Health,
+    /// Sign-in and registration, which are limited by address, and whose answers nobody may store.
+    SignIn,
+    /// Everything else.
+    Standard,
+}
+
+/// A path, its class, and what answers each of its methods; HEAD is answered wherever GET is.
+type Row = (&'static str, RouteClass, Vec<(Method, Route)>);
 
 /// Every route, by its path without the slash at the end: it is trimmed before paths are matched.
 fn table() -> Vec<Row> {
+    use RouteClass::{Health, SignIn, Standard};
     vec![
-        ("/healthz", vec![(Method::GET, web::to(health::live))]),
-        ("/readyz", vec![(Method::GET, web::to(health::ready))]),
-        ("/api/openapi.json", vec![(Method::GET, web::to(docs::document))]),
-        ("/api/docs", vec![(Method::GET, web::to(docs::index))]),
-        ("/api/docs/{file}", vec![(Method::GET, web::to(docs::asset))]),
-        ("/api/auth/register", vec![(Method::POST, web::to(accounts::register))]),
-        ("/api/auth/login", vec![(Method::POST, web::to(accounts::login))]),
-        ("/api/feed", vec![(Method::GET, web::to(feeds::main))]),
-        ("/api/favorites/feed", vec![(Method::GET, web::to(feeds::favorites))]),
-        ("/api/following/feed", vec![(Method::GET, web::to(feeds::following))]),
+        ("/healthz", Health, vec![(Method::GET, web::to(health::live))]),
+        ("/readyz", Health, vec![(Method::GET, web::to(health::ready))]),
+        ("/api/openapi.json", Standard, vec![(Method::GET, web::to(docs::document))]),
+        ("/api/docs", Standard, vec![(Method::GET, web::to(docs::index))]),
+        ("/api/docs/{file}", Standard, vec![(Method::GET, web::to(docs::asset))]),
+        ("/api/auth/register", SignIn, vec![(Method::POST, web::to(accounts::register))]),
+        ("/api/auth/login", SignIn, vec![(Method::POST, web::to(accounts::login))]),
+        ("/api/feed", Standard, vec![(Method::GET, web::to(feeds::main))]),
+        ("/api/favorites/feed", Standard, vec![(Method::GET, web::to(feeds::favorites))]),
+        ("/api/following/feed", Standard, vec![(Method::GET, web::to(feeds::following))]),
         (
             "/api/flyers",
+            Standard,
             vec![(Method::GET, web::to(feeds::filtered)), (Method::POST, web::to(flyers::publish))],
         ),
         (
             "/api/flyers/{id}",
+            Standard,
             vec![
                 (Method::GET, web::to(flyers::show)),
                 (Method::PATCH, web::to(flyers::update)),
@@ -47,62 +67,75 @@ fn table() -> Vec<Row> {
         ),
         (
             "/api/favorites",
+            Standard,
             vec![(Method::GET, web::to(favorites::list)), (Method::POST, web::to(favorites::favorite))],
         ),
         (
             "/api/favorites/{id}",
+            Standard,
             vec![(Method::PUT, web::to(favorites::put)), (Method::DELETE, web::to(favorites::unfavorite))],
         ),
         (
             "/api/follows",
+            Standard,
             vec![(Method::GET, web::to(follows::list)), (Method::POST, web::to(follows::follow))],
         ),
-        ("/api/follows/status", vec![(Method::GET, web::to(follows::status))]),
+        ("/api/follows/status", Standard, vec![(Method::GET, web::to(follows::status))]),
         (
             "/api/follows/{id}",
+            Standard,
             vec![(Method::PUT, web::to(follows::put)), (Method::DELETE, web::to(follows::unfollow))],
         ),
         (
             "/api/users/me",
+            Standard,
             vec![
                 (Method::GET, web::to(users::me)),
                 (Method::PATCH, web::to(users::update)),
                 (Method::DELETE, web::to(users::delete)),
             ],
         ),
-        ("/api/users/{id}", vec![(Method::GET, web::to(users::show))]),
-        ("/api/users/{id}/flyers", vec![(Method::GET, web::to(feeds::of_creator))]),
+        ("/api/users/{id}", Standard, vec![(Method::GET, web::to(users::show))]),
+        ("/api/users/{id}/flyers", Standard, vec![(Method::GET, web::to(feeds::of_creator))]),
     ]
 }
 
 /// Registers every route.
 pub fn configure(app: &mut web::ServiceConfig) {
-    for (path, routes) in table() {
-        app.service(resource(path, routes));
+    for (path, class, routes) in table() {
+        app.service(resource(path, class, routes));
     }
-    app.default_service(web::to(async || Err::<&str, _>(ApiError::NoRoute)));
+    let no_route = web::to(async || Err::<&str, _>(ApiError::NoRoute));
+    app.default_service(
+        no_route.wrap(from_fn(|request, next| middleware::admit(RouteClass::Standard, request, next))),
+    );
 }
 
 /// Every path with its methods, HEAD left out.
 #[must_use]
 pub fn paths() -> Vec<(&'static str, Vec<Method>)> {
     let methods = |routes: Vec<(Method, Route)>| routes.into_iter().map(|(method, _)| method).collect();
-    table().into_iter().map(|(path, routes)| (path, methods(routes))).collect()
+    table().into_iter().map(|(path, _, routes)| (path, methods(routes))).collect()
 }
 
 /// A path with its methods; all others are 405 with `Allow`.
-fn resource(path: &str, routes: Vec<(Method, Route)>) -> Resource {
+fn resource(
+    path: &str,
+    class: RouteClass,
+    routes: Vec<(Method, Route)>,
+) -> impl HttpServiceFactory + 'static {
     let allowed: Vec<_> =
         routes.iter().flat_map(|(method, _)| answered(method)).map(|method| method.to_string()).collect();
     let allowed = allowed.join(", ");
     let resource = web::resource(path).default_service(web::to(move || {
         std::future::ready(Err::<&str, _>(ApiError::Method(allowed.clone())))
     }));
-    routes.into_iter().fold(resource, |resource, (method, route)| {
+    let resource = routes.into_iter().fold(resource, |resource, (method, route)| {
         resource.route(
             route.guard(guard::fn_guard(move |request| answered(&method).contains(&request.head().method))),
         )
-    })
+    });
+    resource.wrap(from_fn(move |request, next| middleware::admit(class, request, next)))
 }
 
 /// The methods that a route of this one answers: to HEAD, the server leaves out the body.

@@ -71,6 +71,34 @@ fn answers_say_who_may_keep_them() {
 }
 
 #[test]
+fn limits_headers_and_metrics_go_by_the_route_however_its_path_is_spelt() {
+    let spellings = [
+        "/api/auth/login/",
+        "/api/auth/login",
+        "/api/%61uth/login/",
+        "/%61pi/auth/l%6Fgin/",
+        "/api/aut%68/login",
+    ];
+    let limits = ["--rate-limit", "1000", "--auth-rate-limit", "4", "--admin-bind", "127.0.0.1:0"];
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let app = App::start_with(engine, &limits);
+        let json = [("content-type", "application/json")];
+        let replies = spellings.map(|path| app.send_raw("POST", path, &json, "{}"));
+        assert_eq!(replies.each_ref().map(|reply| reply.status), [400, 400, 400, 400, 429]);
+        for reply in &replies {
+            assert_eq!(reply.header("cache-control"), "no-store");
+            assert!(reply.header("ratelimit-policy").starts_with("\"sign-in\""));
+        }
+        let counted =
+            "feed_http_requests_total{route=\"/api/auth/login\",method=\"POST\",status=\"400\"} 4\n";
+        assert!(app.metrics().contains(counted));
+        for path in ["/healthz", "/%68ealthz/", "/readyz", "/read%79z"] {
+            assert!(app.get(path, None).expect(200).header("ratelimit").is_empty());
+        }
+    }
+}
+
+#[test]
 fn readiness_follows_the_schema() {
     on_both(|app| {
         app.get("/healthz", None).expect(200);

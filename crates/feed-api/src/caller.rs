@@ -1,0 +1,102 @@
+//! Whom a request counts against.
+//!
+//! Every limit that is kept for one caller at a time asks here who that is, so that all of them agree.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use actix_web::HttpMessage;
+use actix_web::dev::ServiceRequest;
+
+use crate::auth::Viewer;
+
+/// Whom a request counts against: their account where the token is good, else the network it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Caller {
+    /// The account of a good token.
+    pub account: Option<i64>,
+    /// The network of the address; none where the operating system does not tell it.
+    pub network: Option<IpAddr>,
+}
+
+/// Tells callers apart.
+#[derive(Debug)]
+pub struct Callers {
+    proxies: usize,
+}
+
+impl Callers {
+    /// Believes so many proxies, each of which adds the address that it sees to `X-Forwarded-For`.
+    #[must_use]
+    pub fn new(proxies: u8) -> Self {
+        Self { proxies: proxies.into() }
+    }
+
+    /// Who sends `request`.
+    ///
+    /// The caller whose token is good is told by it from then on: nobody checks it twice.
+    pub(crate) fn identify(&self, request: &ServiceRequest) -> Caller {
+        let account = match Viewer::of(request.request()) {
+            Ok(viewer @ Viewer(Some(user))) => {
+                request.extensions_mut().insert(viewer);
+                Some(user)
+            }
+            _ => None,
+        };
+        Caller { account, network: self.address(request).map(network) }
+    }
+
+    /// The address of whoever asks: the peer, or what the outermost of our proxies saw.
+    fn address(&self, request: &ServiceRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr().map(|address| address.ip());
+        let Some(behind) = self.proxies.checked_sub(1) else { return peer };
+        let lines = request.headers().get_all("x-forwarded-for");
+        let named: Vec<_> =
+            lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).collect();
+        // From the right: what stands further left anybody can have sent.
+        let address = named.iter().rev().nth(behind).and_then(|text| text.trim().parse().ok());
+        address.or(peer)
+    }
+}
+
+/// The network that one customer has: all of an IPv4 address, half of an IPv6 address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let half = u128::from(address) >> 64 << 64;
+            IpAddr::V6(Ipv6Addr::from(half))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::{Callers, network};
+
+    #[test]
+    fn a_network_is_one_caller() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ] {
+            assert_eq!(network(address.parse().unwrap()).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn only_configured_proxies_are_believed() {
+        let request = TestRequest::default()
+            .peer_addr("192.0.2.1:1000".parse().unwrap())
+            .insert_header(("x-forwarded-for", "198.51.100.9, 203.0.113.1"))
+            .append_header(("x-forwarded-for", "203.0.113.2"))
+            .to_srv_request();
+        for (proxies, expected) in
+            [(0, "192.0.2.1"), (1, "203.0.113.2"), (2, "203.0.113.1"), (3, "198.51.100.9"), (4, "192.0.2.1")]
+        {
+            assert_eq!(Callers::new(proxies).address(&request).unwrap().to_string(), expected);
+        }
+    }
+}

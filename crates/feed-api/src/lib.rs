@@ -1,6 +1,9 @@
 //! The HTTP service of PockitFlyer's feeds: configuration, routes, tokens and errors.
 //!
 //! What the service answers is decided in `feed_core`; here it is asked for and written down.
+// These macros panic where nobody reads any more, and wait where the reader pauses. Commands print by `commands::output`;
+// all else goes to the log.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod auth;
 pub mod caller;
@@ -8,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod extract;
 pub mod gate;
+pub mod logging;
 pub mod metrics;
 mod middleware;
 pub mod openapi;

@@ -5,11 +5,5 @@ use std::process::ExitCode;
 use feed_api::commands;
 
 fn main() -> ExitCode {
-    match commands::run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    commands::run()
 }

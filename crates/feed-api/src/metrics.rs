@@ -15,6 +15,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::logging;
 use crate::routes;
 use crate::usage::Taken;
 
@@ -128,6 +129,9 @@ impl Metrics {
         let last_sweep = Gauge::default();
         let help = "When a sweep last ended well, in seconds since 1970";
         registry.register_with_unit("last_sweep_timestamp", help, Unit::Seconds, last_sweep.clone());
+
+        let help = "Lines of the log that were lost, since their reader pauses or they could not be written";
+        registry.register("log_lines_dropped", help, logging::dropped());
 
         let paths = routes::paths().into_iter().map(|(path, _)| path).chain([NO_ROUTE]);
         let routes = paths.map(|path| (path.to_owned(), Route { route: path.to_owned() })).collect();

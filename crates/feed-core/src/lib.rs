@@ -2,6 +2,8 @@
 //!
 //! Everything here runs on embedded SQLite and on PostgreSQL alike and answers the same on both.
 //! Functions that touch the database take the connection first; a [`db::Database`] lends it.
+// The service uses this: what it has to say, it says by `tracing`, which never waits.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod clock;
 pub mod db;
@@ -24,6 +26,7 @@ mod signing;
 pub mod sql;
 pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
+#[expect(clippy::print_stderr, reason = "a test's output is its own")]
 pub mod testing;
 pub mod text;
 pub mod users;

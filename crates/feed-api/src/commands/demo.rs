@@ -6,7 +6,7 @@ use std::path::Path;
 use feed_core::clock::Clock;
 use feed_core::{seed, users};
 
-use super::progress;
+use super::{output, progress};
 use crate::auth::Tokens;
 use crate::config::{
     AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, StartError, TokenConfig,
@@ -28,7 +28,7 @@ pub(super) fn run() -> Result<(), StartError> {
     complete_texts(&database)?;
     let clock = Clock::default();
     let outcome = progress::shown(|progress| seed::seed(&database, &PLAN, clock.now(), false, progress))?;
-    println!("{outcome} ({})", file.display());
+    output::print(format_args!("{outcome} ({})", file.display()))?;
 
     // A fresh secret each time: tokens of an earlier demo are not valid in this one.
     let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
@@ -50,7 +50,7 @@ pub(super) fn run() -> Result<(), StartError> {
     };
     let server = Server::build(&config, listen()?, database, clock)?;
     let address = server.address()?;
-    println!(
+    output::print(format_args!(
         "\nThe demo serves at http://{address} until Ctrl-C. Try, in another terminal:\n\n\
          curl -s 'http://{address}/api/feed/?lat=47.3769&lng=8.5417&radius_km=10&page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/favorites/feed/?page_size=2'\n\n\
@@ -59,7 +59,7 @@ pub(super) fn run() -> Result<(), StartError> {
          Docs to try it out with: http://{address}/api/docs/",
         seed::POWER,
         seed::PASSWORD,
-    );
+    ))?;
     actix_web::rt::System::new().block_on(server.run())
 }
 

@@ -2,10 +2,12 @@
 
 mod demo;
 mod files;
+mod output;
 mod progress;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use feed_core::clock::Clock;
@@ -17,6 +19,7 @@ use crate::auth::Tokens;
 use crate::config::{
     self, DatabaseConfig, ServeConfig, StartError, TokenConfig, complete_texts, run_migrations,
 };
+use crate::logging::{self, LogFormat};
 use crate::server::{self, Server};
 
 /// PockitFlyer's feed service: favorites and following feeds over HTTP, on embedded SQLite or PostgreSQL.
@@ -38,12 +41,6 @@ pub struct Cli {
     #[arg(long, env = "FEED_LOG_FORMAT", value_name = "FORMAT", global = true, value_enum,
           default_value_t = LogFormat::Human)]
     log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogFormat {
-    Human,
-    Json,
 }
 
 fn filter(text: &str) -> Result<String, String> {
@@ -134,42 +131,56 @@ struct TokenArgs {
 
 /// Reads the command line and the environment, and runs the command to its end.
 ///
-/// # Errors
-/// When an option is unknown or has a bad value, or the command cannot be done, with one line that says why.
-pub fn run() -> Result<(), StartError> {
+/// Where an option is unknown or has a bad value, or the command cannot be done, a line on stderr says why. A command
+/// whose output nobody reads any more has nothing left to do, and ends well.
+#[must_use]
+pub fn run() -> ExitCode {
+    let _flush = logging::Flush;
     let mut definition = Cli::command();
     definition.build();
-    let matches = definition.clone().try_get_matches().unwrap_or_else(|error| {
-        // Help and the like, and what the command line itself has wrong, clap shows best.
-        let Some(line) = config::explained(&definition, &error) else { error.exit() };
-        eprintln!("error: {line}");
-        std::process::exit(1)
-    });
+    let parsed = definition.clone().try_get_matches();
+    let parsed = parsed.and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+    let result = match parsed {
+        Ok((cli, matches)) => execute(cli, &definition, &matches),
+        Err(error) => match config::explained(&definition, &error) {
+            Some(line) => Err(StartError::Value(line)),
+            None if error.use_stderr() => return misused(&error),
+            // Help and the like.
+            None => output::written(error.print()),
+        },
+    };
+    match result {
+        Ok(()) | Err(StartError::NoReader) => ExitCode::SUCCESS,
+        Err(error) => {
+            logging::say(format_args!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Shows what the command line itself has wrong, with clap's own text and its exit code.
+fn misused(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    let is_terminal = std::io::stderr().is_terminal();
+    let text = if is_terminal { text.ansi().to_string() } else { text.to_string() };
+    logging::say(text.trim_end());
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result<(), StartError> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    config::refuse_unknown(&definition, names)?;
-    let Cli { command, log, log_format } =
-        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start_log(&log, log_format);
+    config::refuse_unknown(definition, names)?;
+    let Cli { command, log, log_format } = cli;
+    logging::start(&log, log_format);
     match command {
         Command::Serve(config) => serve(&config),
-        Command::Config(config) => show_config(&config, &definition, &matches),
+        Command::Config(config) => show_config(&config, definition, matches),
         Command::Migrate(config) => migrate(&config),
         Command::Seed(args) => seed(&args),
         Command::Sweep(config) => sweep(&config),
         Command::Backup(args) => backup(&args),
         Command::Token(args) => token(&args),
         Command::Demo => demo::run(),
-    }
-}
-
-/// Logs to stderr, so that the output of commands is theirs.
-fn start_log(filter: &str, format: LogFormat) {
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(filter)).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Human => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => {
-            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-        }
     }
 }
 
@@ -205,7 +216,7 @@ fn show_config(
 ) -> Result<(), StartError> {
     let parts = definition.find_subcommand("config").zip(matches.subcommand_matches("config"));
     if let Some((definition, matches)) = parts {
-        print!("{}", config::print(definition, matches));
+        output::print(config::print(definition, matches).trim_end())?;
     }
     check(config)
 }
@@ -215,10 +226,9 @@ fn migrate(config: &DatabaseConfig) -> Result<(), StartError> {
     let done = run_migrations(&database)?;
     complete_texts(&database)?;
     match done {
-        0 => println!("the schema is current"),
-        n => println!("ran {n} migration(s): the schema is current"),
+        0 => output::print("the schema is current"),
+        n => output::print(format_args!("ran {n} migration(s): the schema is current")),
     }
-    Ok(())
 }
 
 fn seed(args: &SeedArgs) -> Result<(), StartError> {
@@ -228,26 +238,22 @@ fn seed(args: &SeedArgs) -> Result<(), StartError> {
     let outcome = progress::shown(|progress| {
         seed::seed(&database, &plan, Clock::default().now(), args.force, progress)
     })?;
-    println!("{outcome}");
-    Ok(())
+    output::print(outcome)
 }
 
 fn sweep(config: &DatabaseConfig) -> Result<(), StartError> {
     let Swept { marked, cleared } = sweep::sweep(&config.open_current(false)?)?;
-    println!("marked {marked} flyers as over, took the mark off {cleared}");
-    Ok(())
+    output::print(format_args!("marked {marked} flyers as over, took the mark off {cleared}"))
 }
 
 fn backup(args: &BackupArgs) -> Result<(), StartError> {
     let bytes = db::back_up(&args.database.url()?, &args.file)?;
-    println!("{} has the database: {bytes} bytes", args.file.display());
-    Ok(())
+    output::print(format_args!("{} has the database: {bytes} bytes", args.file.display()))
 }
 
 fn token(args: &TokenArgs) -> Result<(), StartError> {
     let tokens = Tokens::new(args.tokens.secret()?, args.tokens.token_ttl);
     let database = args.database.open_current(false)?;
     let user = database.read(|connection| users::id_by_email(connection, &args.email))?;
-    println!("{}", tokens.issue(user, Clock::default().now())?);
-    Ok(())
+    output::print(tokens.issue(user, Clock::default().now())?)
 }

@@ -5,6 +5,8 @@ use std::io::IsTerminal;
 use feed_core::seed::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::logging;
+
 /// Runs `work` and shows what it reports on stderr.
 pub(super) fn shown<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
     if std::io::stderr().is_terminal() { bar(work) } else { lines(work) }
@@ -32,7 +34,7 @@ fn lines<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
         let tenth = (progress.done * 10).checked_div(progress.total).unwrap_or(10);
         if (progress.stage, tenth) != last {
             last = (progress.stage, tenth);
-            eprintln!("{}: {} of {}", progress.stage, progress.done, progress.total);
+            logging::say(format_args!("{}: {} of {}", progress.stage, progress.done, progress.total));
         }
     })
 }

@@ -189,6 +189,9 @@ pub enum StartError {
         /// What is wrong and what is accepted.
         reason: String,
     },
+    /// A value that an option does not take, from [`explained`].
+    #[error("{0}")]
+    Value(String),
     /// A variable of the environment that no option has.
     #[error("{name} is no option of this service{}", meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
     UnknownVariable {
@@ -209,6 +212,9 @@ pub enum StartError {
     /// The database fails at something that it should do.
     #[error("{}", with_causes(.0))]
     Database(#[from] feed_core::Error),
+    /// Nobody reads any more what the command prints.
+    #[error("nobody reads the output")]
+    NoReader,
     /// Anything of the operating system's.
     #[error("{what}: {source}")]
     Io {

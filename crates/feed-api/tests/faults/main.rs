@@ -13,6 +13,7 @@ mod connections;
 mod crash;
 mod disk;
 mod locks;
+mod log;
 mod malformed;
 mod start;
 

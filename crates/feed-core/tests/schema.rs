@@ -81,6 +81,66 @@ fn both_engines_have_the_same_migrations() {
     assert_eq!(sqlite, names("postgres"));
 }
 
+/// A table as the diesel CLI prints it.
+const PRINTED_TABLE: &str = r"
+    SELECT format(E'diesel::table! {\n    %s (%s) {\n%s    }\n}\n', relname, key, columns) AS line
+    FROM pg_class,
+        LATERAL (
+            SELECT string_agg(attname, ', ' ORDER BY array_position(indkey::smallint[], attnum)) AS key
+            FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+            WHERE indrelid = pg_class.oid AND indisprimary
+        ) keys,
+        LATERAL (
+            SELECT string_agg(
+                format(
+                    E'        %s -> %s,\n',
+                    attname,
+                    CASE WHEN attnotnull THEN initcap(typname) ELSE format('Nullable<%s>', initcap(typname)) END
+                ),
+                '' ORDER BY attnum
+            ) AS columns
+            FROM pg_attribute JOIN pg_type ON pg_type.oid = atttypid
+            WHERE attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped
+        ) columns
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> '__diesel_schema_migrations'
+    ORDER BY relname";
+
+/// What it prints of foreign keys: those that are the only one between two tables.
+const PRINTED_KEY: &str = "
+    SELECT format('diesel::joinable!(%s -> %s (%s));', conrelid::regclass, confrelid::regclass, attname) AS line
+    FROM (
+        SELECT *, count(*) OVER (PARTITION BY conrelid, confrelid) AS keys
+        FROM pg_constraint
+        WHERE contype = 'f' AND connamespace = 'public'::regnamespace AND conrelid <> confrelid
+    ) foreign_keys
+    JOIN pg_attribute ON attrelid = conrelid AND conkey = ARRAY[attnum]
+    WHERE keys = 1
+    ORDER BY conrelid::regclass::text, confrelid::regclass::text";
+
+const PRINTED_NAME: &str = "
+    SELECT format(E'    %s,\\n', relname) AS line FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> '__diesel_schema_migrations'
+    ORDER BY relname";
+
+/// `scripts/nightly` asks the diesel CLI itself, which writes the file where it is behind: `diesel migration run`.
+#[test]
+fn schema_rs_is_what_the_migrations_make() {
+    let test = TestDatabase::new(Engine::Postgres);
+    let lines = |c: &mut Db, query: &str, between: &str| {
+        let lines: Vec<Line> = diesel::sql_query(query).load(c).unwrap();
+        lines.into_iter().map(|l| l.line).collect::<Vec<_>>().join(between)
+    };
+    let printed = test.database.read(|c| {
+        let (tables, keys) = (lines(c, PRINTED_TABLE, "\n"), lines(c, PRINTED_KEY, "\n"));
+        let names = lines(c, PRINTED_NAME, "");
+        Ok(format!(
+            "// @generated automatically by Diesel CLI.\n\n{tables}\n{keys}\n\n\
+             diesel::allow_tables_to_appear_in_same_query!(\n{names});\n"
+        ))
+    });
+    assert_eq!(printed.unwrap(), include_str!("../src/schema.rs"));
+}
+
 #[test]
 fn every_model_selects() {
     on_both(|test| {

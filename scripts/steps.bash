@@ -1,0 +1,49 @@
+# The steps of scripts/test and scripts/nightly, which source this: each step is announced and timed, and a table of
+# all of them is the end.
+# shellcheck shell=bash
+
+# Whether a step that fails ends the script. Where it does not, the script fails at its end.
+ends_at_failure=true
+
+failed=false
+summary=
+
+# run NAME COMMAND ARG…
+run() {
+    local started=$SECONDS status verdict=
+    echo "==> $1"
+    # In a shell of its own, where any command that fails ends the step: before an || or an && none would.
+    set +e
+    (
+        set -e
+        "${@:2}"
+    )
+    status=$?
+    set -e
+    [[ $status == 0 ]] || verdict=FAILED failed=true
+    summary+=$(printf '%-14s %5d s%s' "$1" $((SECONDS - started)) "${verdict:+  $verdict}")$'\n'
+    echo "==> $1: $((SECONDS - started)) s${verdict:+, $verdict}"
+    if [[ $status != 0 ]] && $ends_at_failure; then exit "$status"; fi
+}
+
+finish() {
+    local status=$?
+    printf '\n%s' "$summary"
+    if [[ $status == 0 ]] && $failed; then status=1; fi
+    if [[ $status == 0 ]]; then
+        printf '%-14s %5d s\n' "all passed" "$SECONDS"
+    else
+        printf '%-14s %5d s\n' "FAILED" "$SECONDS"
+    fi
+    exit "$status"
+}
+trap finish EXIT
+
+has_openssl() { pkg-config --exists openssl 2>/dev/null; }
+
+# The system's OpenSSL for what is tested, where there is one: to compile it takes minutes. What is shipped has its own
+# built in (the feature `vendored`), of the same C interface; no test speaks TLS. Whoever builds beside the scripts and
+# sets the same variable builds nothing twice.
+use_openssl_of_system() {
+    if has_openssl; then export OPENSSL_NO_VENDOR=${OPENSSL_NO_VENDOR-1}; fi
+}

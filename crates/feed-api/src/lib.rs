@@ -2,6 +2,7 @@
 //!
 //! What the service answers is decided in `feed_core`; here it is asked for and written down.
 
+mod addresses;
 pub mod auth;
 pub mod caller;
 pub mod commands;
@@ -15,9 +16,11 @@ mod patient;
 pub mod problem;
 pub mod query;
 pub mod rate;
+pub mod repeats;
 pub mod routes;
 pub mod server;
 pub mod state;
 mod stop;
 pub mod telemetry;
+mod turns;
 pub mod usage;

@@ -5,6 +5,7 @@
 // all else goes to the log.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
+mod addresses;
 pub mod auth;
 pub mod caller;
 pub mod commands;
@@ -19,9 +20,11 @@ mod patient;
 pub mod problem;
 pub mod query;
 pub mod rate;
+pub mod repeats;
 pub mod routes;
 pub mod server;
 pub mod state;
 mod stop;
 pub mod telemetry;
+mod turns;
 pub mod usage;

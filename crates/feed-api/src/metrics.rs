@@ -72,6 +72,8 @@ pub struct Metrics {
     waiting: Histogram,
     under_way: Gauge,
     refused: Family<Reason, Counter>,
+    refused_connections: Counter,
+    suppressed_lines: Counter,
     connections: Family<Pool, Gauge>,
     idle: Family<Pool, Gauge>,
     most: Family<Pool, Gauge>,
@@ -118,6 +120,13 @@ impl Metrics {
         let refused = Family::default();
         registry.register("requests_refused", "Requests over a limit, by which", refused.clone());
 
+        let refused_connections = Counter::default();
+        let help = "Connections from addresses that had as many as they may";
+        registry.register("connections_refused", help, refused_connections.clone());
+        let suppressed_lines = Counter::default();
+        let help = "Lines of the log that were left out since they repeat one of the same second";
+        registry.register("log_lines_suppressed", help, suppressed_lines.clone());
+
         let [connections, idle, most] = [(); 3].map(|()| Family::default());
         registry.register("pool_connections", "Open connections", connections.clone());
         registry.register("pool_connections_idle", "Open connections that nobody uses", idle.clone());
@@ -146,6 +155,8 @@ impl Metrics {
             waiting,
             under_way,
             refused,
+            refused_connections,
+            suppressed_lines,
             connections,
             idle,
             most,
@@ -193,6 +204,16 @@ impl Metrics {
     /// A request was sent away, being over this limit.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// A connection was closed at once, since its address has as many as it may.
+    pub(crate) fn refused_connection(&self) {
+        self.refused_connections.inc();
+    }
+
+    /// A line of the log was left out.
+    pub(crate) fn suppressed_line(&self) {
+        self.suppressed_lines.inc();
     }
 
     /// A sweep has ended; none where it failed.

@@ -1,13 +1,14 @@
 //! What every request passes, and what every answer carries.
 
 use actix_cors::Cors;
+use actix_http::ConnectionType;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
     RETRY_AFTER, VARY,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
@@ -44,6 +45,20 @@ pub(crate) async fn admit(
         Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
     };
     left.write(response.headers_mut());
+    Ok(response)
+}
+
+/// Ends a connection behind a 429: who asks again pays for another one. A proxy keeps its own, which others need.
+pub(crate) async fn hang_up(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let mut response = next.call(request).await?;
+    let is_direct = state.is_some_and(|state| !state.callers.are_behind_proxies());
+    if response.status() == StatusCode::TOO_MANY_REQUESTS && is_direct {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     Ok(response)
 }
 

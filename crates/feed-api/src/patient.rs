@@ -13,18 +13,30 @@ use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Instant, Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::addresses::Place;
+use crate::turns::{Inlet, Turns};
+
 /// A stream that fails when nothing could be written to it for some time.
 #[derive(Debug)]
 pub(crate) struct Patient {
     stream: TcpStream,
+    inlet: Inlet,
     patience: Duration,
     end: Pin<Box<Sleep>>,
+    /// Given back with the connection.
+    _place: Option<Place>,
 }
 
 impl Patient {
     /// Waits for `patience`, from now on and from each part of an answer on.
-    pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, end: Box::pin(sleep(patience)) }
+    pub(crate) fn new(stream: TcpStream, patience: Duration, place: Option<Place>) -> Self {
+        let end = Box::pin(sleep(patience));
+        Self { stream, inlet: Inlet::default(), patience, end, _place: place }
+    }
+
+    /// What its requests need to know of the connection.
+    pub(crate) fn turns(&self) -> &Turns {
+        self.inlet.turns()
     }
 
     /// Fails when the time is over, and has the task look again when it is.
@@ -51,7 +63,8 @@ impl AsyncRead for Patient {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         self.poll_end(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let Self { stream, inlet, .. } = &mut *self;
+        inlet.poll_read(Pin::new(stream), context, buffer)
     }
 }
 

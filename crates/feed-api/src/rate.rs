@@ -6,7 +6,9 @@ use std::num::NonZeroU32;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
-use governor::state::keyed::DashMapStateStore;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota, RateLimiter};
 
 use crate::caller::Caller;
@@ -17,8 +19,8 @@ use crate::routes::RouteClass;
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Callers that a limit tells apart, at some 100 bytes each; those who come when so many are known share one allowance
-/// until the others are forgotten.
+/// Callers that a limit tells apart, at some 100 bytes each. Those who come when so many are known share one allowance
+/// until others are forgotten; who is known keeps their own.
 const CALLERS: usize = 100_000;
 
 /// The seconds that a limit speaks of.
@@ -27,7 +29,9 @@ const WINDOW: u32 = 60;
 /// The limits of all callers.
 #[derive(Debug)]
 pub struct Limiter {
-    callers: Option<Limit>,
+    /// Apart from the addresses, of which anybody can have many: they take no account's place.
+    accounts: Option<Limit>,
+    addresses: Option<Limit>,
     sign_ins: Option<Limit>,
 }
 
@@ -37,7 +41,8 @@ impl Limiter {
     pub fn new(config: &RateConfig) -> Option<Self> {
         config.rate_limit.0?;
         Some(Self {
-            callers: Limit::new("caller", config.rate_limit),
+            accounts: Limit::new("caller", config.rate_limit),
+            addresses: Limit::new("caller", config.rate_limit),
             sign_ins: Limit::new("sign-in", config.auth_rate_limit),
         })
     }
@@ -57,15 +62,17 @@ impl Limiter {
                 Some(limit.count(Key::Network(caller.network?)))
             }
             RouteClass::Standard => {
-                let key = caller.account.map(Key::Account).or(caller.network.map(Key::Network))?;
-                Some(self.callers.as_ref()?.count(key))
+                if let Some(account) = caller.account {
+                    return Some(self.accounts.as_ref()?.count(Key::Account(account)));
+                }
+                Some(self.addresses.as_ref()?.count(Key::Network(caller.network?)))
             }
         }
     }
 
     /// Forgets callers who have all of their allowance again.
     pub(crate) fn forget(&self) {
-        for limit in [&self.callers, &self.sign_ins].into_iter().flatten() {
+        for limit in [&self.accounts, &self.addresses, &self.sign_ins].into_iter().flatten() {
             limit.limiter.retain_recent();
             limit.limiter.shrink_to_fit();
         }
@@ -86,7 +93,41 @@ enum Key {
 struct Limit {
     name: &'static str,
     most: NonZeroU32,
-    limiter: RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, StateInformationMiddleware>,
+    limiter: RateLimiter<Key, Known, DefaultClock, StateInformationMiddleware>,
+}
+
+/// What is left to each caller who is known.
+#[derive(Debug, Default)]
+struct Known(DashMapStateStore<Key>);
+
+impl StateStore for Known {
+    type Key = Key;
+
+    fn measure_and_replace<T, F, E>(&self, key: &Key, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let is_told_apart = self.0.contains_key(key) || self.0.len() < CALLERS;
+        self.0.measure_and_replace(if is_told_apart { key } else { &Key::Others }, measure)
+    }
+}
+
+impl ShrinkableKeyedStateStore<Key> for Known {
+    fn retain_recent(&self, drop_below: Nanos) {
+        self.0.retain_recent(drop_below);
+    }
+
+    fn shrink_to_fit(&self) {
+        self.0.shrink_to_fit();
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// What is left of an allowance.
@@ -108,12 +149,11 @@ pub(crate) struct Spent {
 impl Limit {
     fn new(name: &'static str, rate: Rate) -> Option<Self> {
         let most = rate.0?;
-        let limiter = RateLimiter::dashmap(Quota::per_minute(most)).with_middleware();
+        let limiter = RateLimiter::new(Quota::per_minute(most), Known::default(), DefaultClock::default());
         Some(Self { name, most, limiter })
     }
 
     fn count(&self, key: Key) -> Result<Left, Spent> {
-        let key = if self.limiter.len() < CALLERS { key } else { Key::Others };
         let left = |requests| Left { name: self.name, most: self.most.get(), requests };
         match self.limiter.check_key(&key) {
             Ok(state) => Ok(left(state.remaining_burst_capacity())),
@@ -156,7 +196,9 @@ impl Spent {
 #[cfg(test)]
 mod tests {
     use super::{CALLERS, Key, Limit, Limiter};
+    use crate::caller::Caller;
     use crate::config::{Rate, RateConfig};
+    use crate::routes::RouteClass;
 
     #[test]
     fn a_caller_has_so_many_and_one_more_after_a_while() {
@@ -173,7 +215,8 @@ mod tests {
         let rate = Rate(std::num::NonZeroU32::new(60_000));
         let limiter =
             Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();
-        let limits = [limiter.callers.as_ref().unwrap(), limiter.sign_ins.as_ref().unwrap()];
+        let limits =
+            [&limiter.accounts, &limiter.addresses, &limiter.sign_ins].map(|limit| limit.as_ref().unwrap());
         for limit in limits {
             limit.count(Key::Account(1)).unwrap();
         }
@@ -190,5 +233,24 @@ mod tests {
         }
         assert!(limit.limiter.len() <= CALLERS + 1);
         assert!(limit.count(Key::Account(-1)).is_err(), "the late share what they have");
+        assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 1, "the known keep what is theirs");
+        assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 0);
+        assert!(limit.count(Key::Account(7)).is_err());
+    }
+
+    #[test]
+    fn addresses_without_number_leave_accounts_alone() {
+        let rate = Rate(std::num::NonZeroU32::new(3));
+        let limiter =
+            Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();
+        let count = |account, address: Option<u32>| {
+            let network = address.map(|address| std::net::Ipv4Addr::from(address).into());
+            limiter.count(RouteClass::Standard, &Caller { account, network }).unwrap()
+        };
+        for address in (1 << 24..).take(CALLERS + 10) {
+            let _ = count(None, Some(address));
+        }
+        assert!(count(None, Some(7)).is_err());
+        assert_eq!(count(Some(7), Some(7)).unwrap().requests, 2);
     }
 }

@@ -1,6 +1,7 @@
 //! The server: built and run apart, so that a test knows its address before it serves.
 
 use std::future::ready;
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
 
+use crate::addresses::Addresses;
 use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_causes};
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{extract, middleware, routes, stop, telemetry};
+use crate::{extract, middleware, routes, stop, telemetry, turns};
 
 /// More than so many threads the server below does not take.
 const MAX_WORKERS: usize = 512;
@@ -113,7 +115,9 @@ impl Server {
         let private_handle = private.as_ref().map(dev::Server::handle);
         // Polled by itself, it serves while the public one does.
         let private = private.map(actix_web::rt::spawn);
-        let public = public(self.listener, &self.state, self.cors, self.workers, &self.limits)?;
+        let per_address = self.limits.per_address().filter(|_| !self.state.callers.are_behind_proxies());
+        let addresses = Addresses::new(per_address);
+        let public = public(self.listener, &self.state, self.cors, self.workers, &self.limits, &addresses)?;
         let stopped = actix_web::rt::spawn(stop::when_told(
             signals,
             self.state,
@@ -137,8 +141,10 @@ fn public(
     cors: Option<CorsOrigins>,
     workers: usize,
     limits: &LimitConfig,
+    addresses: &Addresses,
 ) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
+    let (metrics, addresses) = (state.metrics.clone(), addresses.clone());
     let address = listener.local_addr().map_err(StartError::io("the listener has no address"))?;
     let limits = limits.clone();
     let builder = actix_server::Server::build()
@@ -161,7 +167,9 @@ fn public(
             .wrap(cors)
             .wrap(from_fn(middleware::problems))
             .wrap(NormalizePath::trim())
-            .wrap(from_fn(telemetry::observe));
+            .wrap(from_fn(middleware::hang_up))
+            .wrap(from_fn(telemetry::observe))
+            .wrap(from_fn(turns::one_at_a_time));
         let app = app.into_factory().map_err(|error: Error| error.error_response());
         let stopping = stopping.clone();
         let http = HttpService::build()
@@ -174,11 +182,21 @@ fn public(
             .client_disconnect_timeout(Duration::from_secs(1))
             .h1_allow_half_closed(true)
             .local_addr(address)
+            .on_connect_ext(|stream: &Patient, data| {
+                data.insert(stream.turns().clone());
+            })
             .h1(map_config(app, |()| AppConfig::default()));
         let patience = limits.patience();
+        let (metrics, addresses) = (metrics.clone(), addresses.clone());
         fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            ready(Ok::<_, DispatchError>((Patient::new(stream, patience), peer)))
+            let Ok(place) = addresses.enter(peer.map(|peer| peer.ip())) else {
+                metrics.refused_connection();
+                // Without a goodbye, which the operating system would keep in mind for a minute.
+                let _ = stream.set_zero_linger();
+                return ready(Err(DispatchError::Io(ErrorKind::ConnectionRefused.into())));
+            };
+            ready(Ok((Patient::new(stream, patience, place), peer)))
         })
         .and_then(http)
     };
@@ -189,13 +207,14 @@ fn public(
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalAddress(pub SocketAddr);
 
-/// The server of those who look after the service.
+/// The server of those who look after the service: it has a thread of its own, which no caller of the API keeps busy.
 fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
     let server = HttpServer::new(move || {
         App::new()
             .app_data(data.clone())
             .route("/metrics", web::get().to(metrics))
+            .configure(routes::configure_health)
             .default_service(web::to(async || Err::<&str, _>(ApiError::NoRoute)))
             .wrap(NormalizePath::trim())
     });
@@ -239,9 +258,10 @@ async fn sweep_at(interval: Duration, database: Database, state: State) {
     }
 }
 
-/// Forgets every minute whom the limits need not remember.
+/// Forgets every second whom the limits need not remember: of addresses that anybody makes up by the thousand, and asks
+/// from once, that is each.
 async fn forget_callers(state: State) {
-    let mut ticks = actix_web::rt::time::interval(Duration::from_secs(60));
+    let mut ticks = actix_web::rt::time::interval(Duration::from_secs(1));
     loop {
         ticks.tick().await;
         if let Some(limiter) = &state.limiter {

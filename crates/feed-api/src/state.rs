@@ -19,6 +19,7 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
+use crate::repeats::Repeats;
 use crate::usage;
 
 /// The open database, the keys, the clock and the limits. Clones share them.
@@ -44,6 +45,8 @@ pub struct State {
     pub limiter: Option<Arc<Limiter>>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// Which lines of the log are left out.
+    pub repeats: Arc<Repeats>,
     /// Whether `Server-Timing` tells what an answer took.
     pub server_timing: bool,
     /// How long a body may take to arrive.
@@ -113,6 +116,7 @@ impl State {
             callers: Arc::new(Callers::new(config.rates.proxies)),
             limiter: Limiter::new(&config.rates).map(Arc::new),
             metrics: Arc::new(Metrics::new(database)),
+            repeats: Arc::default(),
             server_timing: config.admin.server_timing,
             receive: config.limits.receive(),
             work: config.limits.work(),

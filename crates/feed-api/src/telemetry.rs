@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage, web};
 
+use crate::caller::Caller;
 use crate::problem::ApiError;
+use crate::routes::RouteClass;
 use crate::state::State;
 use crate::usage::{self, Taken};
 
@@ -34,7 +36,10 @@ pub async fn observe(
     let mut response = response?;
     let time = started.elapsed();
     let route = response.request().match_pattern();
-    log(&response, &id, route.as_deref(), time, taken);
+    let line = state.as_ref().map_or(Some(0), |state| line(&response, state));
+    if let Some(repeated) = line {
+        log(&response, &id, route.as_deref(), time, taken, repeated);
+    }
     if let Some(state) = state {
         let method = known(response.request().method());
         let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
@@ -52,6 +57,26 @@ pub async fn observe(
     Ok(response)
 }
 
+/// Whether a request has a line in the log: then, how many like it were left out since the last one.
+///
+/// Whoever goes on asking though they are refused, or asks what no limit refuses, would fill the disk: of such requests
+/// each caller has one line a second.
+fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u64> {
+    let request = response.request();
+    let is_health = request.extensions().get() == Some(&RouteClass::Health);
+    let status = response.status();
+    if !is_health && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return Some(0);
+    }
+    let caller = request.extensions().get().copied();
+    let caller = caller.unwrap_or_else(|| Caller { account: None, network: state.callers.network(request) });
+    let repeated = state.repeats.count(&(caller, is_health, status));
+    if repeated.is_none() {
+        state.metrics.suppressed_line();
+    }
+    repeated
+}
+
 /// One line a request; the path itself, which may be anybody's words, only where we failed.
 fn log(
     response: &ServiceResponse<impl MessageBody>,
@@ -59,7 +84,9 @@ fn log(
     route: Option<&str>,
     time: Duration,
     taken: Taken,
+    repeated: u64,
 ) {
+    let repeated = Some(repeated).filter(|n| *n > 0);
     let request_id = id.to_str().unwrap_or_default();
     let method = known(response.request().method());
     let status = response.status().as_u16();
@@ -80,6 +107,7 @@ fn log(
                 statements,
                 database_ms,
                 waiting_ms,
+                repeated,
                 error,
                 $message
             )

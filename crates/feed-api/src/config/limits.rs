@@ -50,6 +50,12 @@ pub struct LimitConfig {
           default_value_t = Self::DEFAULT.max_connections, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
+    /// Connections at once from one address, or from one customer's IPv6 network (/64), so that nobody has them all;
+    /// without it, a tenth of --max-connections; 0 for any number. Behind --proxies, and from this machine itself, they
+    /// are not counted.
+    #[arg(long, env = "FEED_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    pub max_connections_per_address: Option<u32>,
+
     /// Seconds that a connection without a request stays open.
     #[arg(long, env = "FEED_KEEP_ALIVE", value_name = "SECONDS",
           default_value_t = Self::DEFAULT.keep_alive, value_parser = clap::value_parser!(u16).range(1..))]
@@ -83,6 +89,7 @@ impl LimitConfig {
         receive_timeout: 5_000,
         max_requests: 1_024,
         max_connections: 10_000,
+        max_connections_per_address: None,
         keep_alive: 15,
         waiting_writes: 64,
         waiting_passwords: 32,
@@ -109,6 +116,11 @@ impl LimitConfig {
 
     pub(crate) fn receive(&self) -> Duration {
         ms(self.receive_timeout)
+    }
+
+    /// Connections at once from one address; none for any number.
+    pub(crate) fn per_address(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.max_connections_per_address.unwrap_or(self.max_connections.div_ceil(10)))
     }
 
     /// How long a connection may go without a part of an answer, which nobody does who keeps to the other limits:
@@ -141,7 +153,8 @@ pub struct RateConfig {
     pub auth_rate_limit: Rate,
 
     /// Proxies in front of the service, each of which adds the address that it sees to X-Forwarded-For; 0 does not
-    /// believe the header.
+    /// believe the header. X-Forwarded-Proto and X-Forwarded-Host of the outermost one make the links where there is no
+    /// --public-url: it has to set them, or to take them off.
     #[arg(long, env = "FEED_PROXIES", value_name = "N", default_value_t = Self::DEFAULT.proxies)]
     pub proxies: u8,
 }
@@ -196,7 +209,8 @@ impl FromStr for Rate {
 /// Who sees the inside.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AdminConfig {
-    /// The address and port of a second listener, which serves `/metrics`; without it, nothing does.
+    /// The address and port of a second listener, which serves `/metrics`, and `/healthz` and `/readyz` whatever callers
+    /// of the API do; without it, nothing serves metrics.
     #[arg(long, env = "FEED_ADMIN_BIND", value_name = "ADDRESS")]
     pub admin_bind: Option<String>,
 

@@ -7,18 +7,27 @@ use actix_web::http::uri::Authority;
 use crate::server::LocalAddress;
 use crate::state::State;
 
-/// The configured public URL, or the host that the request named.
+/// The configured public URL, or the scheme and host that the request was sent to.
 ///
-/// `X-Forwarded-*` is not believed: anybody can send it.
+/// Behind a proxy that is believed, these are what it says in `X-Forwarded-Proto` and `X-Forwarded-Host`. From others
+/// the headers say nothing: anybody can send them.
 pub(super) fn base(state: &State, request: &HttpRequest) -> String {
     if let Some(url) = &state.public_url {
         return url.clone();
     }
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let named = host.and_then(|host| host.parse::<Authority>().ok()).filter(|a| !a.as_str().contains('@'));
-    if let Some(authority) = named {
-        return format!("http://{authority}");
+    let headers = request.headers();
+    let told = |name| state.callers.forwarded(headers, name);
+    let is_secure = told("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let scheme = if is_secure { "https" } else { "http" };
+    let host = || headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(authority);
+    if let Some(authority) = told("x-forwarded-host").and_then(authority).or_else(host) {
+        return format!("{scheme}://{authority}");
     }
     let own = request.app_data::<LocalAddress>().map(|LocalAddress(address)| *address);
-    format!("http://{}", own.unwrap_or(request.app_config().local_addr()))
+    format!("{scheme}://{}", own.unwrap_or(request.app_config().local_addr()))
+}
+
+/// A host, with its port where there is one; nobody's name is part of it.
+fn authority(text: &str) -> Option<Authority> {
+    text.parse::<Authority>().ok().filter(|authority| !authority.as_str().contains('@'))
 }

@@ -17,8 +17,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, guard, web};
 use serde::Serialize;
 
-use crate::middleware;
 use crate::problem::ApiError;
+use crate::{middleware, telemetry};
 
 /// Which limits and caching headers a route has.
 ///
@@ -109,6 +109,14 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.default_service(
         no_route.wrap(from_fn(|request, next| middleware::admit(RouteClass::Standard, request, next))),
     );
+}
+
+/// Registers the health checks, for the listener of those who look after the service.
+pub(crate) fn configure_health(app: &mut web::ServiceConfig) {
+    let health = table().into_iter().filter(|(_, class, _)| *class == RouteClass::Health);
+    let checks = health
+        .fold(web::scope(""), |checks, (path, class, routes)| checks.service(resource(path, class, routes)));
+    app.service(checks.wrap(from_fn(middleware::cache_headers)).wrap(from_fn(telemetry::observe)));
 }
 
 /// Every path with its methods, HEAD left out.

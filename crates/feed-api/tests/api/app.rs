@@ -177,10 +177,14 @@ impl App {
         self.send_raw("GET", path, &headers, "")
     }
 
+    /// The URL of a path of the private listener.
+    pub fn private_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.private.expect("--admin-bind"))
+    }
+
     /// What the private listener says.
     pub fn metrics(&self) -> String {
-        let url = format!("http://{}/metrics", self.private.expect("--admin-bind"));
-        self.agent.get(url).call().unwrap().into_body().read_to_string().unwrap()
+        self.get(&self.private_url("/metrics"), None).expect(200).text
     }
 
     /// Registers an account of this name.

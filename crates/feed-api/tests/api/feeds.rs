@@ -339,6 +339,43 @@ fn links_carry_the_public_url_or_the_requests_host() {
 }
 
 #[test]
+fn links_behind_a_proxy_are_what_it_was_asked() {
+    use feed_core::db::Engine;
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let app = App::start_with(engine, &["--proxies", "1"]);
+        reader(&app, 2);
+        let plain = format!("http://{}", app.address);
+        let secure = format!("https://{}", app.address);
+        let page = |proto: &str, host: &str| {
+            let headers = [("x-forwarded-proto", proto), ("x-forwarded-host", host)];
+            let headers: Vec<_> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+            app.send_raw("GET", "/api/feed/?page_size=1", &headers, "").expect(200)
+        };
+        for (proto, host, base) in [
+            ("https", "flyers.example.org", "https://flyers.example.org"),
+            ("HTTPS", "flyers.example.org:8443", "https://flyers.example.org:8443"),
+            ("http", "flyers.example.org", "http://flyers.example.org"),
+            ("", "flyers.example.org", "http://flyers.example.org"),
+            ("https", "", secure.as_str()),
+            // What stands further left anybody can have sent.
+            ("http, https", "evil.example, flyers.example.org", "https://flyers.example.org"),
+            // What is none is left out.
+            ("javascript", "a@evil.example", plain.as_str()),
+            ("https", "evil.example/path", secure.as_str()),
+            ("https", "evil example", secure.as_str()),
+        ] {
+            let reply = page(proto, host);
+            let body = reply.json();
+            let next = body["next"].as_str().unwrap();
+            assert!(next.starts_with(&format!("{base}/api/feed/?page_size=1&cursor=")), "{next}");
+            assert!(reply.header("link").contains(next), "{reply:?}");
+        }
+        let tags = ["https", "http"].map(|proto| page(proto, "").header("etag").to_owned());
+        assert_ne!(tags[0], tags[1], "the body is another one");
+    }
+}
+
+#[test]
 fn favorites_by_the_time_of_the_favorite() {
     on_both(|app| {
         let (creator, user) = (app.user("creator"), app.user("reader"));

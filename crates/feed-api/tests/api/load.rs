@@ -245,10 +245,50 @@ fn behind_a_proxy_each_address_is_a_caller() {
     get("192.0.2.1").expect(200);
     get("192.0.2.2").expect(200);
     get("192.0.2.2, 192.0.2.1").expect_problem(429);
+    for with_port in
+        ["192.0.2.3:40006", "[2001:db8::1]:443", "[2001:db8:0:1::1]", "\"[2001:db8:0:2::1]:443\""]
+    {
+        get(with_port).expect(200);
+    }
+    get("192.0.2.3").expect_problem(429);
+    get("2001:db8::2").expect_problem(429);
+    // What names nobody counts against the proxy, all of it together.
+    get("unknown").expect(200);
+    get("_hidden").expect_problem(429);
     let app = App::start_with(Engine::Sqlite, &["--rate-limit", "1"]);
     let get = |forwarded: &str| app.send_raw("GET", "/api/feed/", &[("x-forwarded-for", forwarded)], "");
     get("192.0.2.1").expect(200);
     get("192.0.2.2").expect_problem(429);
+}
+
+/// Pipelined requests of one address, of which it may send so many.
+fn pipeline(allowed: &str, proxies: &str) -> (Vec<String>, App) {
+    let options = ["--rate-limit", allowed, "--proxies", proxies, "--admin-bind", "127.0.0.1:0"];
+    let app = App::start_with(Engine::Sqlite, &options);
+    let request = "GET /api/users/1/ HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.1\r\n\r\n";
+    let last = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    let replies = exchange(&app, [request.repeat(200), last.to_owned()].concat().as_bytes());
+    let replies: Vec<_> = replies.split("HTTP/1.1 ").skip(1).map(str::to_owned).collect();
+    (replies, app)
+}
+
+#[test]
+fn a_connection_ends_behind_a_429_but_that_of_a_proxy_stays() {
+    let statuses = |replies: &[String]| replies.iter().map(|reply| reply[..3].to_owned()).collect::<Vec<_>>();
+    let (replies, _) = pipeline("3", "0");
+    assert_eq!(statuses(&replies), ["404", "404", "404", "429"]);
+    let closes: Vec<_> = replies.iter().map(|reply| reply.contains("connection: close\r\n")).collect();
+    assert_eq!(closes, [false, false, false, true]);
+
+    let (replies, app) = pipeline("3", "1");
+    let statuses = statuses(&replies);
+    assert_eq!(statuses.len(), 201, "all are answered");
+    assert!(statuses[3..200].iter().all(|status| status == "429") && statuses[200] == "200", "{statuses:?}");
+    // A line a second and no more: how many seconds there were, the metrics of what was left out tell.
+    let text = app.metrics();
+    let suppressed = text.lines().find_map(|line| line.strip_prefix("feed_log_lines_suppressed_total "));
+    let suppressed: usize = suppressed.unwrap().parse().unwrap();
+    assert!((100..197).contains(&suppressed), "{suppressed} of 197");
 }
 
 /// Sends these bytes and no more, and returns what comes back until the server hangs up.

@@ -72,6 +72,28 @@ fn metrics_tell_of_refusals_and_sweeps() {
 }
 
 #[test]
+fn health_is_told_on_the_private_listener_too() {
+    for engine in ENGINES {
+        let app = App::start_with(engine, &["--admin-bind", "127.0.0.1:0"]);
+        for path in ["/healthz", "/healthz/", "/readyz"] {
+            let [public, private] =
+                [app.url(path), app.private_url(path)].map(|url| app.get(&url, None).expect(200));
+            assert_eq!(public.text, private.text);
+            assert_eq!(public.header("cache-control"), private.header("cache-control"));
+            assert!(!private.header("x-request-id").is_empty());
+        }
+        let refused = app.send_raw("PUT", &app.private_url("/healthz"), &[], "").expect_problem(405);
+        assert_eq!(refused.header("allow"), "GET, HEAD");
+        app.get(&app.private_url("/api/feed/"), None).expect_problem(404);
+        app.database.database.with_writer(feed_core::migrate::revert).unwrap();
+        app.get(&app.private_url("/readyz"), None).expect_problem(503);
+        app.get(&app.private_url("/healthz"), None).expect(200);
+        let counted = "feed_http_requests_total{route=\"/readyz\",method=\"GET\",status=\"503\"}";
+        assert!((value(&app.metrics(), counted) - 1.0).abs() < 0.1);
+    }
+}
+
+#[test]
 fn the_inside_is_not_shown_to_the_public() {
     on_both(|app| {
         app.get("/metrics", None).expect_problem(404);

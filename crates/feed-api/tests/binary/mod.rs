@@ -45,9 +45,14 @@ impl Running {
 
     /// How many requests have no answer yet.
     pub fn under_way(&self) -> usize {
+        self.metric("feed_requests_under_way ")
+    }
+
+    /// The value of a metric, which is a line that begins so.
+    pub fn metric(&self, start: &str) -> usize {
         let text = ureq::get(&self.metrics).call().unwrap().into_body().read_to_string().unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("feed_requests_under_way "));
-        line.unwrap().parse().unwrap()
+        let value = text.lines().find_map(|line| line.strip_prefix(start));
+        value.unwrap().parse().unwrap()
     }
 
     /// The status of an answer.

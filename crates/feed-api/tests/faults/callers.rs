@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{IpAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use feed_core::testing::TestDatabase;
 use pretty_assertions::assert_eq;
 
-use crate::binary::Running;
+use crate::binary::{Running, SECRET, feed_api};
 use crate::client::Client;
 use crate::process::{memory, open_files, raise_open_files};
 use crate::report::Report;
@@ -244,4 +244,125 @@ fn who_sends_byte_by_byte_is_cut_off_and_the_others_are_served() {
         });
         report.tell(asked, 0, format!("all cut off, {told} by a 408; {feeds} feeds of others all 200"));
     }
+}
+
+/// Counts answers until the service hangs up or so many have come.
+fn count_answers(stream: &mut TcpStream, most: usize, count: &AtomicUsize) {
+    let (mut rest, mut part) = (Vec::<u8>::new(), [0; 16_384]);
+    while count.load(Ordering::Relaxed) < most {
+        match stream.read(&mut part) {
+            Ok(0) | Err(_) => return,
+            Ok(read) => rest.extend(&part[..read]),
+        }
+        let mut last = 0;
+        while let Some(found) = rest[last..].windows(9).position(|bytes| bytes == b"HTTP/1.1 ") {
+            last += found + 9;
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        // What may be the beginning of the next one stays.
+        let kept = rest.len().saturating_sub(8).max(last);
+        rest.drain(..kept);
+    }
+}
+
+#[test]
+fn who_sends_requests_without_end_on_one_connection_stops_nobody() {
+    const REQUESTS: usize = 20_000;
+    for engine in ENGINES {
+        let mut report = Report::of("20,000 requests on a connection", engine);
+        let test = TestDatabase::new(engine);
+        let server = Running::start(&mut serve(&test.url, &["--workers", "1"]));
+        let client = Client::register(&server.address);
+        let answered = AtomicUsize::new(0);
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let mut sender = stream.try_clone().unwrap();
+        let before = memory(&server.child);
+        let others = 20;
+        std::thread::scope(|scope| {
+            scope.spawn(move || sender.write_all(ASK.repeat(REQUESTS).as_bytes()));
+            let answered = &answered;
+            let attack = scope.spawn(move || count_answers(&mut stream, REQUESTS, answered));
+            while answered.load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            for _ in 0..others {
+                assert!(client.feed());
+            }
+            let meanwhile = answered.load(Ordering::Relaxed);
+            assert!(meanwhile < REQUESTS, "the others were served before the end of it");
+            attack.join().unwrap();
+            let growth = memory(&server.child).saturating_sub(before);
+            assert!(growth < 16 * 1_024, "{growth} KiB more");
+            let answered = answered.load(Ordering::Relaxed);
+            assert_eq!(answered, REQUESTS, "it is answered too");
+            // Of health checks, a caller has a line a second.
+            let lines = REQUESTS - server.metric("feed_log_lines_suppressed_total ");
+            assert!(lines < 1_000, "{lines} lines in the log");
+            report.tell(
+                REQUESTS,
+                answered,
+                format!("{others} feeds after {meanwhile} of them; {lines} lines in the log"),
+            );
+        });
+    }
+}
+
+/// An address of this machine that is not its loopback; none where it has no network.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: it tells which of its addresses the machine would send from.
+    socket.connect("198.51.100.1:9").ok()?;
+    Some(socket.local_addr().unwrap().ip())
+}
+
+#[test]
+fn one_address_does_not_have_all_connections() {
+    for engine in ENGINES {
+        let mut report = Report::of("all connections of one address", engine);
+        let test = TestDatabase::new(engine);
+        let mut command = feed_api(&["serve", "--bind", "0.0.0.0:0", "--admin-bind", "127.0.0.1:0"]);
+        command.args(["--max-connections", "50", "--workers", "1"]);
+        command.args(["--receive-timeout", "3600000", "--keep-alive", "3600"]);
+        let server = Running::start(command.env("DATABASE_URL", &test.url).env("FEED_JWT_SECRET", SECRET));
+        let port = server.address.rsplit_once(':').unwrap().1;
+        let own = format!("127.0.0.1:{port}");
+        let Some(address) = own_address() else {
+            report.tell(0, 0, "not tried: this machine has no network");
+            continue;
+        };
+        let client = Client::register(&own).on_new_connections();
+        let attack: Vec<_> = (0..400).map(|_| TcpStream::connect((address, port.parse().unwrap()))).collect();
+        let mut other = TcpStream::connect(&own).unwrap();
+        // The end of patience, far beyond all that is promised.
+        other.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        ask(&mut other);
+        assert!(client.feed() && client.publish().is_some());
+        let refused = "feed_connections_refused_total ";
+        while server.metric(refused) < attack.len() - 5 {
+            std::thread::yield_now();
+        }
+        // A tenth of all is an address's own.
+        let mut kept: Vec<_> = attack.into_iter().filter_map(|stream| open(stream.ok()?)).collect();
+        assert_eq!(kept.len(), 5);
+        ask(&mut kept[0]);
+        // When many addresses have them all, as this machine itself may, the private listener is left.
+        let all: Vec<_> = (0..50).map(|_| TcpStream::connect(&own).unwrap()).collect();
+        let private = server.metrics.replace("/metrics", "/healthz");
+        assert_eq!(ureq::get(&private).call().unwrap().status().as_u16(), 200);
+        drop((all, kept));
+        client.comes_back();
+        let mut again = TcpStream::connect((address, port.parse().unwrap())).unwrap();
+        ask(&mut again);
+        let refused = server.metric(refused);
+        assert_eq!(refused, 395, "places are given back");
+        report.tell(400, 5, format!("{refused} refused; all others served; /healthz answers"));
+    }
+}
+
+/// The connection, if the service has not closed it.
+fn open(mut stream: TcpStream) -> Option<TcpStream> {
+    stream.set_nonblocking(true).unwrap();
+    let waits = stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    stream.set_nonblocking(false).unwrap();
+    waits.then_some(stream)
 }

@@ -8,8 +8,8 @@ use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::http::header::ContentType;
-use actix_web::middleware::{Compress, Condition, NormalizePath, from_fn};
+use actix_web::http::header::{ContentType, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::{Compress, Condition, DefaultHeaders, NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpResponse, HttpServer, dev, web};
 use feed_core::clock::Clock;
@@ -160,6 +160,7 @@ fn public(
             .wrap(from_fn(middleware::cache_headers))
             .wrap(cors)
             .wrap(from_fn(middleware::problems))
+            .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(NormalizePath::trim())
             .wrap(from_fn(telemetry::observe));
         let app = app.into_factory().map_err(|error: Error| error.error_response());

@@ -5,18 +5,21 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
-    RETRY_AFTER, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    LINK, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
-use crate::config::CorsOrigins;
+use crate::config::{CorsOrigins, CorsPolicy};
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
 use crate::routes::RouteClass;
 use crate::state::State;
 use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Lets a request in where there is room and the caller has one left; health always gets in.
 ///
@@ -89,7 +92,7 @@ pub(crate) async fn problems(
 }
 
 /// Lets pages of these origins call the API and read its answers; none is asked where there are none.
-pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
+pub(crate) fn cors(policy: Option<&CorsPolicy>) -> Cors {
     let cors = Cors::default()
         .allowed_methods([
             Method::GET,
@@ -99,9 +102,22 @@ pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, REQUEST_ID])
+        .allowed_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IDEMPOTENCY_KEY,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            REQUEST_ID,
+            // What OpenTelemetry adds to each request of a page.
+            HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"),
+            HeaderName::from_static("baggage"),
+        ])
+        .allowed_headers(policy.map(|policy| policy.headers.clone()).unwrap_or_default())
         .expose_headers([
             ETAG,
+            IDEMPOTENCY_REPLAYED,
             LINK,
             LOCATION,
             RETRY_AFTER,
@@ -111,7 +127,7 @@ pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
             RATELIMIT_POLICY,
         ])
         .max_age(3_600);
-    match origins {
+    match policy.map(|policy| &policy.origins) {
         None => cors,
         Some(CorsOrigins::Any) => cors.allow_any_origin(),
         Some(CorsOrigins::These(list)) => list.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),

@@ -16,7 +16,7 @@ use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
 
-use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_causes};
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -42,7 +42,7 @@ pub struct Server {
     state: State,
     /// For work behind the scenes, which has no limits.
     database: Database,
-    cors: Option<CorsOrigins>,
+    cors: Option<CorsPolicy>,
     workers: usize,
     limits: LimitConfig,
     sweep_interval: Option<Duration>,
@@ -65,7 +65,7 @@ impl Server {
             private: None,
             state: State::new(config, &database, clock)?,
             database,
-            cors: config.cors_origins()?,
+            cors: config.cors()?,
             workers: config.workers.map_or_else(cores, usize::from),
             limits: config.limits.clone(),
             sweep_interval: config.sweep_interval(),
@@ -134,7 +134,7 @@ impl Server {
 fn public(
     listener: TcpListener,
     state: &State,
-    cors: Option<CorsOrigins>,
+    cors: Option<CorsPolicy>,
     workers: usize,
     limits: &LimitConfig,
 ) -> Result<dev::Server, StartError> {

@@ -20,4 +20,5 @@ pub mod server;
 pub mod state;
 mod stop;
 pub mod telemetry;
+pub mod under_way;
 pub mod usage;

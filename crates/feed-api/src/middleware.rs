@@ -5,8 +5,8 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
-    LINK, LOCATION, RETRY_AFTER, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
@@ -21,9 +21,10 @@ use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Lets a request in where there is room and the caller has one left; health always gets in.
+/// Lets a request in whose caller has one left and not too many under way, and whose body comes as it is.
 ///
-/// It wraps each route and not the app, so that it goes by the route that was matched.
+/// Health checks have no limit. A request that is refused was counted before: it costs its caller what one that is let in
+/// costs. It wraps each route and not the app, so that it goes by the route that was matched.
 pub(crate) async fn admit(
     class: RouteClass,
     request: ServiceRequest,
@@ -32,22 +33,39 @@ pub(crate) async fn admit(
     request.extensions_mut().insert(class);
     let state = request.app_data::<web::Data<State>>().cloned();
     let Some(state) = state.filter(|_| class != RouteClass::Health) else {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    };
-    let _turn = match state.gates.requests.enter_now() {
-        Ok(turn) => turn,
-        Err(busy) => return Ok(request.error_response(busy)),
+        return match plain_body(request.headers()) {
+            Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+            Err(problem) => Ok(request.error_response(problem)),
+        };
     };
     let caller = state.callers.identify(&request);
     request.extensions_mut().insert(caller);
-    let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller))
-    {
-        None => return Ok(next.call(request).await?.map_into_boxed_body()),
-        Some(Ok(left)) => (next.call(request).await?.map_into_boxed_body(), left),
-        Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
+    let (left, allowed) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller)) {
+        None => (None, Ok(())),
+        Some(Ok(left)) => (Some(left), Ok(())),
+        Some(Err(spent)) => (Some(spent.left()), Err(spent.problem())),
     };
-    left.write(response.headers_mut());
+    let admitted =
+        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.under_way.begin(&caller));
+    let mut response = match admitted {
+        Ok(_turn) => next.call(request).await?.map_into_boxed_body(),
+        Err(problem) => request.error_response(problem),
+    };
+    if let Some(left) = left {
+        left.write(response.headers_mut());
+    }
     Ok(response)
+}
+
+/// Makes sure that the body is not encoded: a small one may inflate to any size.
+///
+/// A list without entries names no coding (RFC 9110, 5.6.1), and `identity` stands for none.
+fn plain_body(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_none = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    let is_plain = |line: &HeaderValue| {
+        line.to_str().is_ok_and(|line| line.split(',').all(|coding| is_none(coding.trim())))
+    };
+    if headers.get_all(CONTENT_ENCODING).all(is_plain) { Ok(()) } else { Err(ApiError::Encoded) }
 }
 
 /// Says who may keep an answer: nobody without asking again, and the signed-in caller's only the caller.

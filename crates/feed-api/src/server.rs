@@ -20,7 +20,7 @@ use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_cause
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{extract, middleware, routes, stop, telemetry};
+use crate::{middleware, routes, stop, telemetry};
 
 /// More than so many threads the server below does not take.
 const MAX_WORKERS: usize = 512;
@@ -153,7 +153,6 @@ fn public(
         let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
         let app = App::new()
             .app_data(data.clone())
-            .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
             .app_data(LocalAddress(address))
             .configure(routes::configure)
             .wrap(Compress::default())

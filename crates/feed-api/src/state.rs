@@ -11,6 +11,7 @@ use feed_core::clock::Clock;
 use feed_core::db::{self, Database, Db, Engine, Usage};
 use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::Tokens;
 use crate::caller::Callers;
@@ -19,6 +20,7 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
+use crate::under_way::UnderWay;
 use crate::usage;
 
 /// The open database, the keys, the clock and the limits. Clones share them.
@@ -36,7 +38,7 @@ pub struct State {
     pub clock: Clock,
     /// What links start with, without a slash at the end; none takes the request's Host.
     pub public_url: Option<String>,
-    /// Who may come in, and how many do what at once.
+    /// How many do what at once.
     pub gates: Gates,
     /// Tells callers apart.
     pub callers: Arc<Callers>,
@@ -46,6 +48,8 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Whether `Server-Timing` tells what an answer took.
     pub server_timing: bool,
+    /// What each caller has under way, and the bodies that are arriving.
+    pub under_way: Arc<UnderWay>,
     /// How long a body may take to arrive.
     pub receive: Duration,
     /// How long the work of a request may take when its turn has come.
@@ -59,8 +63,8 @@ pub struct State {
 /// Work that waits holds no thread here: writes behind a lock and passwords to hash leave those alone that feeds need.
 #[derive(Debug, Clone)]
 pub struct Gates {
-    /// Requests under way.
-    pub requests: Gate,
+    /// Requests that work or wait for their turn: those whose bodies are still arriving are not among them.
+    requests: Gate,
     /// Reads: as many as there are connections.
     reads: Gate,
     /// Writes: on an embedded file one, and one that is ready when it ends; on a server half of the connections, so
@@ -114,6 +118,7 @@ impl State {
             limiter: Limiter::new(&config.rates).map(Arc::new),
             metrics: Arc::new(Metrics::new(database)),
             server_timing: config.admin.server_timing,
+            under_way: Arc::new(UnderWay::new(&config.limits)),
             receive: config.limits.receive(),
             work: config.limits.work(),
             stopping: Arc::default(),
@@ -175,9 +180,30 @@ impl State {
         self.block(&self.gates.passwords, work).await
     }
 
-    /// Waits for a turn, then runs `work` on a thread that may block, and gives it up when its time is over.
+    /// Runs `work` of a health check with a reading connection, however many requests there are.
+    ///
+    /// # Errors
+    /// What `work` returns; [`ApiError::Busy`].
+    pub async fn check<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(None, &self.gates.reads, move |database| database.read(work)).await
+    }
+
+    /// Takes a permit, waits for a turn, and runs `work`.
     async fn block<T: Send + 'static>(
         &self,
+        gate: &Gate,
+        work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(Some(self.gates.requests.enter_now()?), gate, work).await
+    }
+
+    /// Waits for a turn, then runs `work` on a thread that may block, and gives it up when its time is over.
+    async fn run<T: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
         gate: &Gate,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -188,7 +214,7 @@ impl State {
         let database = self.database.clone();
         let done = web::block(move || {
             // With the work: who hangs up, or has waited long enough, ends the waiting for it and not the work itself.
-            let _turn = turn;
+            let _turn = (permit, turn);
             db::measured(|| work(&database))
         });
         let done = timeout(self.work, done).await.map_err(|e| Error::TimedOut(Box::new(e)))?;

@@ -106,6 +106,7 @@ fn config(test: &TestDatabase) -> ServeConfig {
         },
         public_url: None,
         cors_origins: None,
+        cors_headers: None,
         workers: Some(1),
         limits: LimitConfig::default(),
         rates: RateConfig::off(),

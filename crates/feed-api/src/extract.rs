@@ -1,25 +1,28 @@
 //! What handlers take from a request: bodies and ids in paths.
 
-use std::future::{Future, Ready, ready};
-use std::pin::Pin;
-use std::time::Duration;
+use std::future::{Future, Ready, poll_fn, ready};
+use std::pin::{Pin, pin};
 
+use actix_web::body::{BodyStream, MessageBody};
 use actix_web::dev::Payload;
-use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::rt::time::timeout;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use feed_core::Error;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::caller::Caller;
 use crate::problem::ApiError;
 use crate::state::State;
+use crate::under_way::ArrivingBody;
 
 /// Bodies are at most so many bytes: the longest flyer has 94 kB where every character is escaped.
 pub const BODY_LIMIT: usize = 128 * 1024;
 
 /// A JSON body that keeps the rules of its type.
+///
+/// All bodies are read here. The extractors of actix-web would inflate a body that is compressed, to any size.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -31,19 +34,42 @@ impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest 
         if !is_json(request) {
             return Box::pin(ready(Err(ApiError::MediaType)));
         }
-        let bytes = web::Bytes::from_request(request, payload);
-        let time = request.app_data::<web::Data<State>>().map_or(Duration::MAX, |state| state.receive);
+        if declared_length(request).is_some_and(|length| length > BODY_LIMIT as u64) {
+            return Box::pin(ready(Err(ApiError::TooLarge(BODY_LIMIT))));
+        }
+        let Some(state) = request.app_data::<web::Data<State>>() else {
+            return Box::pin(ready(Err(Error::Internal("no state".into()).into())));
+        };
+        let (time, mut arriving) =
+            (state.receive, state.under_way.body(request.extensions().get::<Caller>()));
+        let payload = payload.take();
         Box::pin(async move {
-            let bytes = timeout(time, bytes).await.map_err(|_| ApiError::SlowBody)?;
-            let bytes = bytes.map_err(|e| match e.as_response_error().status_code() {
-                StatusCode::PAYLOAD_TOO_LARGE => ApiError::TooLarge(BODY_LIMIT),
-                _ => ApiError::Body("the body did not arrive whole".to_owned()),
-            })?;
-            let body: T = parse(&bytes)?;
+            let bytes = timeout(time, receive(payload, &mut arriving)).await;
+            let body: T = parse(&bytes.map_err(|_| ApiError::SlowBody)??)?;
             body.validate().map_err(Error::from)?;
             Ok(Self(body))
         })
     }
+}
+
+fn declared_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// All bytes of a body, as they were sent.
+async fn receive(payload: Payload, arriving: &mut ArrivingBody) -> Result<Vec<u8>, ApiError> {
+    let mut body = pin!(BodyStream::new(payload));
+    let mut bytes = Vec::new();
+    while let Some(part) = poll_fn(|context| body.as_mut().poll_next(context)).await {
+        let part = part.map_err(|_| ApiError::Body("the body did not arrive whole".to_owned()))?;
+        if bytes.len() + part.len() > BODY_LIMIT {
+            return Err(ApiError::TooLarge(BODY_LIMIT));
+        }
+        arriving.add(part.len())?;
+        // A copy: the part itself keeps the connection's whole buffer.
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
 }
 
 fn is_json(request: &HttpRequest) -> bool {
@@ -100,7 +126,8 @@ fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
 
 /// What was expected, for people: serde's words repeat the input and name Rust's types.
 fn expectation(message: &str) -> String {
-    let expected = match message.split_once(", expected ") {
+    // The last one: the input, which comes before, may hold the same words.
+    let expected = match message.rsplit_once(", expected ") {
         None => return message.to_owned(),
         Some((_, "i64")) => "a 64-bit integer",
         Some((_, "f64")) => "a number",

@@ -27,4 +27,5 @@ pub mod state;
 mod stop;
 pub mod telemetry;
 mod turns;
+pub mod under_way;
 pub mod usage;

@@ -5,23 +5,27 @@ use actix_http::ConnectionType;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
-    RETRY_AFTER, VARY,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+    IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
-use crate::config::CorsOrigins;
+use crate::config::{CorsOrigins, CorsPolicy};
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
 use crate::routes::RouteClass;
 use crate::state::State;
 use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 
-/// Lets a request in where there is room and the caller has one left; health always gets in.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// Lets a request in whose caller has one left and not too many under way, and whose body comes as it is.
 ///
-/// It wraps each route and not the app, so that it goes by the route that was matched.
+/// Health checks have no limit. A request that is refused was counted before: it costs its caller what one that is let in
+/// costs. It wraps each route and not the app, so that it goes by the route that was matched.
 pub(crate) async fn admit(
     class: RouteClass,
     request: ServiceRequest,
@@ -30,21 +34,27 @@ pub(crate) async fn admit(
     request.extensions_mut().insert(class);
     let state = request.app_data::<web::Data<State>>().cloned();
     let Some(state) = state.filter(|_| class != RouteClass::Health) else {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    };
-    let _turn = match state.gates.requests.enter_now() {
-        Ok(turn) => turn,
-        Err(busy) => return Ok(request.error_response(busy)),
+        return match plain_body(request.headers()) {
+            Ok(()) => Ok(next.call(request).await?.map_into_boxed_body()),
+            Err(problem) => Ok(request.error_response(problem)),
+        };
     };
     let caller = state.callers.identify(&request);
     request.extensions_mut().insert(caller);
-    let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller))
-    {
-        None => return Ok(next.call(request).await?.map_into_boxed_body()),
-        Some(Ok(left)) => (next.call(request).await?.map_into_boxed_body(), left),
-        Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
+    let (left, allowed) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller)) {
+        None => (None, Ok(())),
+        Some(Ok(left)) => (Some(left), Ok(())),
+        Some(Err(spent)) => (Some(spent.left()), Err(spent.problem())),
     };
-    left.write(response.headers_mut());
+    let admitted =
+        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.under_way.begin(&caller));
+    let mut response = match admitted {
+        Ok(_turn) => next.call(request).await?.map_into_boxed_body(),
+        Err(problem) => request.error_response(problem),
+    };
+    if let Some(left) = left {
+        left.write(response.headers_mut());
+    }
     Ok(response)
 }
 
@@ -60,6 +70,17 @@ pub(crate) async fn hang_up(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response)
+}
+
+/// Makes sure that the body is not encoded: a small one may inflate to any size.
+///
+/// A list without entries names no coding (RFC 9110, 5.6.1), and `identity` stands for none.
+fn plain_body(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_none = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    let is_plain = |line: &HeaderValue| {
+        line.to_str().is_ok_and(|line| line.split(',').all(|coding| is_none(coding.trim())))
+    };
+    if headers.get_all(CONTENT_ENCODING).all(is_plain) { Ok(()) } else { Err(ApiError::Encoded) }
 }
 
 /// Says who may keep an answer: nobody without asking again, and the signed-in caller's only the caller.
@@ -104,7 +125,7 @@ pub(crate) async fn problems(
 }
 
 /// Lets pages of these origins call the API and read its answers; none is asked where there are none.
-pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
+pub(crate) fn cors(policy: Option<&CorsPolicy>) -> Cors {
     let cors = Cors::default()
         .allowed_methods([
             Method::GET,
@@ -114,9 +135,22 @@ pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, REQUEST_ID])
+        .allowed_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            IDEMPOTENCY_KEY,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            REQUEST_ID,
+            // What OpenTelemetry adds to each request of a page.
+            HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"),
+            HeaderName::from_static("baggage"),
+        ])
+        .allowed_headers(policy.map(|policy| policy.headers.clone()).unwrap_or_default())
         .expose_headers([
             ETAG,
+            IDEMPOTENCY_REPLAYED,
             LINK,
             LOCATION,
             RETRY_AFTER,
@@ -126,7 +160,7 @@ pub(crate) fn cors(origins: Option<&CorsOrigins>) -> Cors {
             RATELIMIT_POLICY,
         ])
         .max_age(3_600);
-    match origins {
+    match policy.map(|policy| &policy.origins) {
         None => cors,
         Some(CorsOrigins::Any) => cors.allow_any_origin(),
         Some(CorsOrigins::These(list)) => list.iter().fold(cors, |cors, origin| cors.allowed_origin(origin)),

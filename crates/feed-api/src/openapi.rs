@@ -10,7 +10,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Response};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Response, Server};
 use utoipa::{Modify, OpenApi as _};
 
 use crate::problem::{KINDS, PROBLEM_JSON, Problem, TYPE_PREFIX};
@@ -49,13 +49,17 @@ pub fn document() -> OpenApi {
     Document::openapi()
 }
 
-/// The document as indented JSON.
+/// The document as indented JSON, of a service whose paths begin with `base_path`, such as `/flyers`; it may be empty.
 ///
 /// # Panics
 /// Never: it has no map with keys that are no text.
 #[must_use]
-pub fn json() -> String {
-    serde_json::to_string_pretty(&document()).expect("a document is JSON")
+pub fn json(base_path: &str) -> String {
+    let mut document = document();
+    if !base_path.is_empty() {
+        document.servers = Some(vec![Server::new(base_path)]);
+    }
+    serde_json::to_string_pretty(&document).expect("a document is JSON")
 }
 
 const INTRODUCTION: &str = "\
@@ -67,7 +71,8 @@ where it sent one.
 Feeds and lists have a weak `ETag`: ask again with `If-None-Match`, and an unchanged page is a 304 without a body.
 
 Callers have so many requests a minute, and less to sign in: `RateLimit` says how many are left (`r`) and in how many \
-seconds all are back (`t`). 429 and 503 have a `Retry-After`, in seconds.
+seconds all are back (`t`). 429 and 503 have a `Retry-After`, in seconds. Bodies come as they are: one with a \
+`Content-Encoding` is 415.
 
 Errors are `application/problem+json` (RFC 9457). Their member `error` is a sentence to show to people; `type` is one of:
 
@@ -133,7 +138,7 @@ fn consequences(operation: &mut Operation) {
     if takes_body {
         add("408", "The body did not arrive in time.");
         add("413", "The body is too large.");
-        add("415", "The body is not declared as JSON.");
+        add("415", "The body is not declared as JSON, or is encoded.");
     }
     if !is_health {
         add("429", "The caller has no request left: try again later.");

@@ -1,9 +1,11 @@
 //! Errors as callers see them: `application/problem+json` (RFC 9457).
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use actix_web::{HttpResponse, ResponseError};
-use feed_core::error::FieldError;
+use feed_core::error::{FieldError, MAX_TOLD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -28,6 +30,9 @@ pub enum ApiError {
     /// The body is not declared as JSON.
     #[error("the body must be JSON, with `Content-Type: application/json`")]
     MediaType,
+    /// The body is compressed, or encoded in another way.
+    #[error("the body must come as it is, without a `Content-Encoding`")]
+    Encoded,
     /// The body is over the limit.
     #[error("the body is too large: at most {0} bytes")]
     TooLarge(usize),
@@ -46,6 +51,9 @@ pub enum ApiError {
     /// The caller has no request left for so many seconds.
     #[error("these are too many requests; try again in {0} s")]
     TooMany(u64),
+    /// The caller has as many requests under way as one caller may, or their bodies are too much together.
+    #[error("too many requests of yours are under way at once; try again when one of them is through")]
+    TooManyAtOnce,
     /// HTTP itself cannot be satisfied: no encoding that the caller takes, or a preflight from an unknown origin.
     #[error("the request's headers ask for what this service does not offer")]
     Refused(StatusCode),
@@ -62,6 +70,8 @@ pub enum Busy {
     Writes,
     /// Passwords to hash.
     Passwords,
+    /// Bodies that have not arrived whole.
+    Bodies,
 }
 
 impl Busy {
@@ -73,6 +83,7 @@ impl Busy {
             Self::Reads => "reads",
             Self::Writes => "writes",
             Self::Passwords => "passwords",
+            Self::Bodies => "bodies",
         }
     }
 }
@@ -101,16 +112,16 @@ pub struct Problem {
     /// The same, a sentence to show to people.
     #[schema(example = "page_size must be a positive integer")]
     error: String,
-    /// Each rule that the input breaks.
+    /// Each rule that the input breaks, 20 at most; `error` says how many more there are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
+    #[schema(required = false, max_items = 20)]
     errors: Vec<FieldError>,
 }
 
 /// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
 ///
 /// The API's document has them as a table.
-pub(crate) const KINDS: [(&str, u16, &str, &str); 21] = [
+pub(crate) const KINDS: [(&str, u16, &str, &str); 22] = [
     ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
     ("own-follow", 400, "Own follow", "Nobody follows themselves."),
     ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
@@ -131,11 +142,12 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 21] = [
     ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
     ("body-too-large", 413, "Body too large", "A body has at most 131,072 bytes."),
     ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
+    ("encoded-body", 415, "Encoded body", "A body comes as it is, without a `Content-Encoding`."),
     (
         "too-many-requests",
         429,
         "Too many requests",
-        "The caller has none left: try again after `Retry-After` seconds, and see `RateLimit`.",
+        "The caller has none left, or too many under way: try again after `Retry-After` seconds, and see `RateLimit`.",
     ),
     ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
     ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
@@ -172,12 +184,13 @@ impl ApiError {
             Self::SlowBody => "slow-body",
             Self::Busy(_) => "overloaded",
             Self::TooBroad => "search-too-broad",
-            Self::TooMany(_) => "too-many-requests",
+            Self::TooMany(_) | Self::TooManyAtOnce => "too-many-requests",
             Self::NoToken => "token-required",
             Self::NoRoute => "no-route",
             Self::Method(_) => "method-not-allowed",
             Self::TooLarge(_) => "body-too-large",
             Self::MediaType => "not-json",
+            Self::Encoded => "encoded-body",
             Self::Body(_) => "malformed-body",
             Self::Refused(_) => "refused",
         }
@@ -196,6 +209,7 @@ impl ApiError {
         match self {
             Self::Busy(what) => Some(what.name()),
             Self::TooMany(_) => Some("rate"),
+            Self::TooManyAtOnce => Some("caller"),
             _ => None,
         }
     }
@@ -214,7 +228,9 @@ impl ApiError {
 
     fn fields(&self) -> Vec<FieldError> {
         match self {
-            Self::Domain(feed_core::Error::Invalid(fields)) => fields.clone(),
+            Self::Domain(feed_core::Error::Invalid(fields)) => {
+                fields.iter().take(MAX_TOLD).cloned().collect()
+            }
             Self::Domain(error @ feed_core::Error::Taken(field)) => {
                 vec![FieldError { field: (*field).to_owned(), message: error.to_string() }]
             }
@@ -246,6 +262,13 @@ impl ResponseError for ApiError {
         match self {
             Self::Method(allowed) => {
                 response.insert_header((ALLOW, allowed.as_str()));
+            }
+            // What would be taken, as RFC 9110 asks in 15.5.16.
+            Self::Encoded => {
+                response.insert_header((ACCEPT_ENCODING, "identity"));
+            }
+            Self::TooManyAtOnce => {
+                response.insert_header((RETRY_AFTER, "1"));
             }
             Self::TooMany(seconds) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
@@ -296,7 +319,9 @@ mod tests {
             (ApiError::NoRoute.of_search(), 404, "no-route"),
             (ApiError::Domain(Domain::Internal(secret())), 500, "internal"),
             (ApiError::SlowBody, 408, "slow-body"),
+            (ApiError::Encoded, 415, "encoded-body"),
             (ApiError::TooMany(7), 429, "too-many-requests"),
+            (ApiError::TooManyAtOnce, 429, "too-many-requests"),
             (ApiError::Busy(Busy::Writes), 503, "overloaded"),
             (ApiError::Refused(StatusCode::NOT_ACCEPTABLE), 406, "refused"),
         ];

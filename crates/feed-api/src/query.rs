@@ -1,5 +1,6 @@
 //! The parameters in a query: what is listed, and which page of it.
 
+use std::cell::RefCell;
 use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
@@ -24,22 +25,37 @@ const MAX_RADIUS_KM: f64 = 500.0;
 /// Characters of `search` at most.
 const MAX_SEARCH: usize = 100;
 
+/// Bytes of a parameter's value at most: a list of ids is the longest.
+const MAX_VALUE: usize = 4_096;
+/// Bytes of the parameters that a list does not know and its links keep.
+const MAX_UNKNOWN: usize = 2_048;
+
 /// The query's parameters, decoded, in order; none holds U+0000.
 #[derive(Debug, Clone)]
-pub struct Query(Vec<(String, String)>);
+pub struct Query {
+    pairs: Vec<(String, String)>,
+    /// The names of those that were asked for.
+    known: RefCell<Vec<&'static str>>,
+}
 
 impl Query {
     /// The value of a parameter.
     ///
     /// # Errors
-    /// 400 when it is given twice.
+    /// 400 when it is given twice, or is longer than any value can be.
     pub fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
-        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        self.known.borrow_mut().push(name);
+        let mut values = self.pairs.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
         let value = values.next();
         if values.next().is_some() {
             return Err(Error::invalid(name, "is given twice"));
         }
-        Ok(value)
+        match value {
+            Some(value) if value.len() > MAX_VALUE => {
+                Err(Error::invalid(name, format!("must have at most {MAX_VALUE} bytes")))
+            }
+            value => Ok(value),
+        }
     }
 
     /// A parameter that is a positive 64-bit integer, or up to 100 of them with commas between.
@@ -170,9 +186,22 @@ impl Query {
     }
 
     /// The parameters again, with another cursor and without a page.
+    ///
+    /// Those that nobody asked for are kept as far as they fit into 2,048 bytes: an answer has four such links, and must
+    /// not be many times as long as its question.
     #[must_use]
     pub fn with_cursor(&self, cursor: &str) -> String {
-        let others = self.0.iter().filter(|(name, _)| name != "cursor" && name != "page");
+        let known = self.known.borrow();
+        let mut room = MAX_UNKNOWN;
+        let mut is_kept = |(name, value): &&(String, String)| {
+            if known.contains(&name.as_str()) {
+                return name != "cursor" && name != "page";
+            }
+            let left = room.checked_sub(name.len() + value.len() + "&=".len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let others = self.pairs.iter().filter(|pair| is_kept(pair));
         url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(others)
             .append_pair("cursor", cursor)
@@ -191,7 +220,7 @@ impl FromRequest for Query {
         let with_nul = pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'));
         ready(match with_nul {
             Some((name, _)) => Err(Error::invalid(name.replace('\0', ""), "must not hold U+0000").into()),
-            None => Ok(Self(pairs)),
+            None => Ok(Self { pairs, known: RefCell::default() }),
         })
     }
 }

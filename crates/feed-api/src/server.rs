@@ -9,8 +9,8 @@ use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::http::header::ContentType;
-use actix_web::middleware::{Compress, Condition, NormalizePath, from_fn};
+use actix_web::http::header::{ContentType, X_CONTENT_TYPE_OPTIONS};
+use actix_web::middleware::{Compress, Condition, DefaultHeaders, NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpResponse, HttpServer, dev, web};
 use feed_core::clock::Clock;
@@ -18,11 +18,11 @@ use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
 
 use crate::addresses::Addresses;
-use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_causes};
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{extract, middleware, routes, stop, telemetry, turns};
+use crate::{middleware, routes, stop, telemetry, turns};
 
 /// More than so many threads the server below does not take.
 const MAX_WORKERS: usize = 512;
@@ -44,7 +44,7 @@ pub struct Server {
     state: State,
     /// For work behind the scenes, which has no limits.
     database: Database,
-    cors: Option<CorsOrigins>,
+    cors: Option<CorsPolicy>,
     workers: usize,
     limits: LimitConfig,
     sweep_interval: Option<Duration>,
@@ -67,7 +67,7 @@ impl Server {
             private: None,
             state: State::new(config, &database, clock)?,
             database,
-            cors: config.cors_origins()?,
+            cors: config.cors()?,
             workers: config.workers.map_or_else(cores, usize::from),
             limits: config.limits.clone(),
             sweep_interval: config.sweep_interval(),
@@ -138,7 +138,7 @@ impl Server {
 fn public(
     listener: TcpListener,
     state: &State,
-    cors: Option<CorsOrigins>,
+    cors: Option<CorsPolicy>,
     workers: usize,
     limits: &LimitConfig,
     addresses: &Addresses,
@@ -159,13 +159,13 @@ fn public(
         let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
         let app = App::new()
             .app_data(data.clone())
-            .app_data(web::PayloadConfig::new(extract::BODY_LIMIT))
             .app_data(LocalAddress(address))
             .configure(routes::configure)
             .wrap(Compress::default())
             .wrap(from_fn(middleware::cache_headers))
             .wrap(cors)
             .wrap(from_fn(middleware::problems))
+            .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(NormalizePath::trim())
             .wrap(from_fn(middleware::hang_up))
             .wrap(from_fn(telemetry::observe))

@@ -11,6 +11,7 @@ use feed_core::clock::Clock;
 use feed_core::db::{self, Database, Db, Engine, Usage};
 use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::auth::Tokens;
 use crate::caller::Callers;
@@ -20,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
 use crate::repeats::Repeats;
+use crate::under_way::UnderWay;
 use crate::usage;
 
 /// The open database, the keys, the clock and the limits. Clones share them.
@@ -37,7 +39,7 @@ pub struct State {
     pub clock: Clock,
     /// What links start with, without a slash at the end; none takes the request's Host.
     pub public_url: Option<String>,
-    /// Who may come in, and how many do what at once.
+    /// How many do what at once.
     pub gates: Gates,
     /// Tells callers apart.
     pub callers: Arc<Callers>,
@@ -49,6 +51,8 @@ pub struct State {
     pub repeats: Arc<Repeats>,
     /// Whether `Server-Timing` tells what an answer took.
     pub server_timing: bool,
+    /// What each caller has under way, and the bodies that are arriving.
+    pub under_way: Arc<UnderWay>,
     /// How long a body may take to arrive.
     pub receive: Duration,
     /// How long the work of a request may take when its turn has come.
@@ -62,8 +66,8 @@ pub struct State {
 /// Work that waits holds no thread here: writes behind a lock and passwords to hash leave those alone that feeds need.
 #[derive(Debug, Clone)]
 pub struct Gates {
-    /// Requests under way.
-    pub requests: Gate,
+    /// Requests that work or wait for their turn: those whose bodies are still arriving are not among them.
+    requests: Gate,
     /// Reads: as many as there are connections.
     reads: Gate,
     /// Writes: on an embedded file one, and one that is ready when it ends; on a server half of the connections, so
@@ -118,6 +122,7 @@ impl State {
             metrics: Arc::new(Metrics::new(database)),
             repeats: Arc::default(),
             server_timing: config.admin.server_timing,
+            under_way: Arc::new(UnderWay::new(&config.limits)),
             receive: config.limits.receive(),
             work: config.limits.work(),
             stopping: Arc::default(),
@@ -179,9 +184,30 @@ impl State {
         self.block(&self.gates.passwords, work).await
     }
 
-    /// Waits for a turn, then runs `work` on a thread that may block, and gives it up when its time is over.
+    /// Runs `work` of a health check with a reading connection, however many requests there are.
+    ///
+    /// # Errors
+    /// What `work` returns; [`ApiError::Busy`].
+    pub async fn check<T: Send + 'static>(
+        &self,
+        work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(None, &self.gates.reads, move |database| database.read(work)).await
+    }
+
+    /// Takes a permit, waits for a turn, and runs `work`.
     async fn block<T: Send + 'static>(
         &self,
+        gate: &Gate,
+        work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        self.run(Some(self.gates.requests.enter_now()?), gate, work).await
+    }
+
+    /// Waits for a turn, then runs `work` on a thread that may block, and gives it up when its time is over.
+    async fn run<T: Send + 'static>(
+        &self,
+        permit: Option<OwnedSemaphorePermit>,
         gate: &Gate,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
@@ -192,7 +218,7 @@ impl State {
         let database = self.database.clone();
         let done = web::block(move || {
             // With the work: who hangs up, or has waited long enough, ends the waiting for it and not the work itself.
-            let _turn = turn;
+            let _turn = (permit, turn);
             db::measured(|| work(&database))
         });
         let done = timeout(self.work, done).await.map_err(|e| Error::TimedOut(Box::new(e)))?;

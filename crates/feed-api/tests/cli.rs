@@ -145,6 +145,12 @@ fn what_is_misspelt_or_misread_is_told_with_its_name_and_its_form() {
         ("FEED_ADMIN_BIND", "0.0.0.0:0", "--admin-public"),
         ("FEED_ADMIN_BIND", "nowhere", "cannot listen on nowhere"),
         ("FEED_PUBLIC_URL", "ftp://a", "absolute http or https URL"),
+        ("FEED_CORS_ORIGINS", "a.example", "\"a.example\" is no origin"),
+        ("FEED_CORS_HEADERS", "x-app, x version", "\"x version\" is no header's name"),
+        ("FEED_CORS_HEADERS", "x-app,", "\"\" is no header's name"),
+        ("FEED_CORS_HEADERS", "*", "* is not supported"),
+        ("FEED_BODY_MEMORY", "0", "It takes: MiB of request bodies"),
+        ("FEED_MAX_REQUESTS_PER_CALLER", "0", "It takes: Requests of one caller at once"),
     ] {
         let line = refused_with(name, value);
         assert!(line.contains(name) || told.contains("cannot listen"), "{name}={value}: {line}");

@@ -16,6 +16,27 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// So many broken rules are told at most.
+pub const MAX_TOLD: usize = 20;
+
+/// Characters of a field's name and of a message at most: either may repeat what the caller sent.
+const MAX_CHARACTERS: usize = 200;
+
+impl FieldError {
+    /// A field and what its rule asks, each cut to 200 characters.
+    fn new(field: String, message: String) -> Self {
+        Self { field: shortened(field), message: shortened(message) }
+    }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARACTERS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 /// Why the domain refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -54,7 +75,7 @@ pub enum Error {
 impl Error {
     /// One field that breaks a rule.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldError { field: field.into(), message: message.into() }])
+        Self::Invalid(vec![FieldError::new(field.into(), message.into())])
     }
 
     /// Whether `error` says that a referenced row is not there.
@@ -68,9 +89,12 @@ impl Error {
     }
 }
 
+/// The first errors in one sentence, and how many more there are.
 fn summary(errors: &[FieldError]) -> String {
-    let lines: Vec<_> = errors.iter().map(|e| format!("{} {}", e.field, e.message)).collect();
-    lines.join("; ")
+    let told = errors.iter().take(MAX_TOLD).map(|e| format!("{} {}", e.field, e.message));
+    let more = errors.len().saturating_sub(MAX_TOLD);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    told.chain(more).collect::<Vec<_>>().join("; ")
 }
 
 impl From<Diesel> for Error {
@@ -104,10 +128,33 @@ impl From<Diesel> for Error {
 
 impl From<garde::Report> for Error {
     fn from(report: garde::Report) -> Self {
-        let field = |(path, error): &(garde::Path, garde::Error)| FieldError {
-            field: path.to_string(),
-            message: error.message().to_owned(),
+        let field = |(path, error): &(garde::Path, garde::Error)| {
+            FieldError::new(path.to_string(), error.message().to_owned())
         };
         Self::Invalid(report.iter().map(field).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, FieldError, MAX_CHARACTERS, MAX_TOLD};
+
+    #[test]
+    fn however_many_rules_are_broken_some_are_told_and_the_rest_is_counted() {
+        let broken = |n: usize| {
+            let errors = (0..n).map(|i| FieldError::new(format!("f{i}"), "is bad".to_owned()));
+            Error::Invalid(errors.collect()).to_string()
+        };
+        assert_eq!(broken(2), "f0 is bad; f1 is bad");
+        assert!(broken(MAX_TOLD).ends_with("; f19 is bad"));
+        assert!(broken(MAX_TOLD + 3).ends_with("; f19 is bad; and 3 more"));
+    }
+
+    #[test]
+    fn what_a_caller_sent_is_repeated_in_part() {
+        let long = "ä".repeat(100_000);
+        let Error::Invalid(errors) = Error::invalid(long.clone(), long) else { unreachable!() };
+        let cut = "ä".repeat(MAX_CHARACTERS) + "…";
+        assert_eq!((&errors[0].field, &errors[0].message), (&cut, &cut));
     }
 }

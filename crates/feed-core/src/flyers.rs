@@ -48,10 +48,12 @@ pub struct NewFlyer {
     #[schema(value_type = DateTime<Utc>, example = "2035-12-31T18:00:00Z")]
     pub valid_until: NaiveDateTime,
     /// 1 to 3.
+    #[serde(deserialize_with = "rules::list::<1, 3, _, _>")]
     #[garde(custom(rules::entries(1, 3)))]
     #[schema(min_items = 1, max_items = 3, example = json!(["service"]))]
     pub categories: Vec<Category>,
     /// 1 to 5, in order.
+    #[serde(deserialize_with = "rules::list::<1, 5, _, _>")]
     #[garde(custom(rules::entries(1, 5)), dive)]
     #[schema(min_items = 1, max_items = 5)]
     pub images: Vec<NewImage>,
@@ -105,12 +107,12 @@ pub struct FlyerChange {
     #[schema(value_type = DateTime<Utc>, required = false, example = "2035-12-31T18:00:00Z")]
     pub valid_until: Option<NaiveDateTime>,
     /// 1 to 3.
-    #[serde(default, deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given_list::<1, 3, _, _>")]
     #[garde(inner(custom(rules::entries(1, 3))))]
     #[schema(value_type = Vec<Category>, required = false, min_items = 1, max_items = 3, example = json!(["service"]))]
     pub categories: Option<Vec<Category>>,
     /// 1 to 5, in order, in the place of all there were.
-    #[serde(default, deserialize_with = "rules::given")]
+    #[serde(default, deserialize_with = "rules::given_list::<1, 5, _, _>")]
     #[garde(custom(rules::some_entries(1, 5)), dive)]
     #[schema(value_type = Vec<NewImage>, required = false, min_items = 1, max_items = 5)]
     pub images: Option<Vec<NewImage>>,

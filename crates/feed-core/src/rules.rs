@@ -5,7 +5,11 @@
 
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "rules have the signature that garde calls")]
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use chrono::{Datelike, NaiveDateTime, SubsecRound, Timelike, Utc};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// Text without white space around it.
@@ -37,9 +41,13 @@ pub(crate) fn characters<T: AsRef<str>>(min: usize, max: usize) -> impl Fn(&T, &
     }
 }
 
-/// A list of `min` to `max` entries.
+/// A list of `min` to `max` entries. Where it is read, [`list`] counts them.
 pub(crate) fn entries<T>(min: usize, max: usize) -> impl Fn(&Vec<T>, &()) -> garde::Result {
-    move |list, ()| check((min..=max).contains(&list.len()), || format!("must have {min} to {max} entries"))
+    move |list, ()| check((min..=max).contains(&list.len()), || so_many_entries(min, max))
+}
+
+fn so_many_entries(min: usize, max: usize) -> String {
+    format!("must have {min} to {max} entries")
 }
 
 /// As [`entries`], of a list that may be missing.
@@ -115,6 +123,53 @@ pub(crate) fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Erro
         #[expect(clippy::cast_possible_truncation, reason = "whole, and within what a float counts")]
         Ok(Number::Float(float)) if float.fract() == 0.0 && float.abs() <= EXACT => Ok(float as i64),
         _ => Err(serde::de::Error::custom("must be a 64-bit integer")),
+    }
+}
+
+/// Reads a list of at most `MAX` entries: a longer one is refused by its length, before its entries are read.
+///
+/// Whoever sends thousands of bad entries is told one error and not thousands.
+pub(crate) fn list<'de, const MIN: usize, const MAX: usize, T, D>(from: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    from.deserialize_seq(List::<MIN, MAX, T>(PhantomData))
+}
+
+/// As [`list`], of a field that may be missing.
+pub(crate) fn given_list<'de, const MIN: usize, const MAX: usize, T, D>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    list::<MIN, MAX, T, D>(from).map(Some)
+}
+
+struct List<const MIN: usize, const MAX: usize, T>(PhantomData<T>);
+
+impl<'de, const MIN: usize, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for List<MIN, MAX, T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
+        let too_many = || serde::de::Error::custom(so_many_entries(MIN, MAX));
+        if entries.size_hint().is_some_and(|count| count > MAX) {
+            return Err(too_many());
+        }
+        let mut list = Vec::new();
+        while let Some(entry) = entries.next_element()? {
+            if list.len() == MAX {
+                return Err(too_many());
+            }
+            list.push(entry);
+        }
+        Ok(list)
     }
 }
 

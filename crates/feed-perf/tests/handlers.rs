@@ -46,6 +46,7 @@ impl Service {
             tokens: TokenConfig { jwt_secret: Some(Secret::from(SECRET)), token_ttl: 60 },
             public_url: None,
             cors_origins: None,
+            cors_headers: None,
             workers: Some(1),
             // However much else the machine has to do.
             limits: LimitConfig {

@@ -42,6 +42,7 @@ pub(super) fn run() -> Result<(), StartError> {
         tokens: TokenConfig { jwt_secret: Some(Secret::new(secret)), token_ttl },
         public_url: None,
         cors_origins: None,
+        cors_headers: None,
         workers: None,
         limits: LimitConfig::default(),
         rates: RateConfig::off(),

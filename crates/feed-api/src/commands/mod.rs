@@ -205,7 +205,7 @@ fn check(config: &ServeConfig) -> Result<(), StartError> {
     config.database.url()?;
     config.tokens.secret()?;
     config.public_url()?;
-    config.cors_origins()?;
+    config.cors()?;
     Ok(())
 }
 

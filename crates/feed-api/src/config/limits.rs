@@ -40,10 +40,24 @@ pub struct LimitConfig {
           default_value_t = Self::DEFAULT.receive_timeout, value_parser = clap::value_parser!(u32).range(1_000..))]
     pub receive_timeout: u32,
 
-    /// Requests under way at once; more are told to come again.
+    /// Requests that work or wait for their turn at once; more are told to come again. Requests whose bodies have not
+    /// arrived are not among them.
     #[arg(long, env = "FEED_MAX_REQUESTS", value_name = "N",
           default_value_t = Self::DEFAULT.max_requests, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_requests: u32,
+
+    /// Requests of one caller at once, of an account or of an address without one, from their headers on; more are
+    /// refused.
+    #[arg(long, env = "FEED_MAX_REQUESTS_PER_CALLER", value_name = "N",
+          default_value_t = Self::DEFAULT.max_requests_per_caller,
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_requests_per_caller: u32,
+
+    /// MiB of request bodies that have not arrived whole, of which one caller may have a quarter; bodies beyond it are
+    /// told to come again. The first 4 KiB of each count for nothing.
+    #[arg(long, env = "FEED_BODY_MEMORY", value_name = "MIB",
+          default_value_t = Self::DEFAULT.body_memory, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub body_memory: u32,
 
     /// Connections at once; more wait until the operating system refuses them.
     #[arg(long, env = "FEED_MAX_CONNECTIONS", value_name = "N",
@@ -88,6 +102,8 @@ impl LimitConfig {
         request_timeout: 10_000,
         receive_timeout: 5_000,
         max_requests: 1_024,
+        max_requests_per_caller: 256,
+        body_memory: 64,
         max_connections: 10_000,
         max_connections_per_address: None,
         keep_alive: 15,

@@ -6,6 +6,7 @@ mod limits;
 use std::fmt;
 use std::time::Duration;
 
+use actix_web::http::header::HeaderName;
 use clap::Args;
 use feed_core::db::{BackupError, Database, DatabaseUrl, Db, Engine, OpenError};
 use feed_core::{migrate, text};
@@ -61,6 +62,11 @@ pub struct ServeConfig {
     #[arg(long, env = "FEED_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<String>,
 
+    /// Further headers that such pages may send, with commas between: `X-App-Version,X-Device`. Those of this API and of
+    /// tracing need not be listed.
+    #[arg(long, env = "FEED_CORS_HEADERS", value_name = "HEADERS")]
+    pub cors_headers: Option<String>,
+
     /// Threads that serve HTTP; without it, one a core.
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,
@@ -89,11 +95,37 @@ impl ServeConfig {
         Some(Duration::from_secs(self.sweep_interval.into())).filter(|interval| !interval.is_zero())
     }
 
-    /// Whose web pages may call the API; none where it is not set, or empty.
+    /// Which web pages may call the API, and with which headers; none where no origin is set.
     ///
     /// # Errors
-    /// When one is no origin.
-    pub fn cors_origins(&self) -> Result<Option<CorsOrigins>, StartError> {
+    /// When an origin is none, or a header's name is none.
+    pub fn cors(&self) -> Result<Option<CorsPolicy>, StartError> {
+        let headers = self.cors_headers()?;
+        Ok(self.cors_origins()?.map(|origins| CorsPolicy { origins, headers }))
+    }
+
+    /// Further headers that web pages may send.
+    fn cors_headers(&self) -> Result<Vec<HeaderName>, StartError> {
+        let Some(list) = self.cors_headers.as_deref().filter(|list| !list.trim().is_empty()) else {
+            return Ok(Vec::new());
+        };
+        let name = |text: &str| {
+            // A star is a name as HTTP has it, but browsers would read it as all headers.
+            let name = HeaderName::try_from(text).ok().filter(|_| text != "*");
+            name.ok_or_else(|| {
+                StartError::option(
+                    "FEED_CORS_HEADERS",
+                    format!(
+                        "is bad: {text:?} is no header's name, such as X-App-Version; * is not supported"
+                    ),
+                )
+            })
+        };
+        list.split(',').map(str::trim).map(name).collect()
+    }
+
+    /// Whose web pages may call the API; none where it is not set, or empty.
+    fn cors_origins(&self) -> Result<Option<CorsOrigins>, StartError> {
         let list = match self.cors_origins.as_deref().map(str::trim) {
             None | Some("") => return Ok(None),
             Some("*") => return Ok(Some(CorsOrigins::Any)),
@@ -129,6 +161,15 @@ impl ServeConfig {
             _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
         }
     }
+}
+
+/// Which web pages may call the API, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorsPolicy {
+    /// Whose pages they are.
+    pub origins: CorsOrigins,
+    /// Headers that they may send besides those of the API.
+    pub headers: Vec<HeaderName>,
 }
 
 /// Whose web pages may call the API.

@@ -1,43 +1,66 @@
 //! The API's document, and pages that show it and try it out.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::ContentType;
+use actix_web::HttpResponse;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, REFERRER_POLICY};
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
-use utoipa_swagger_ui::{Config, SwaggerFile};
+use utoipa_swagger_ui::Config;
 
-use super::links;
 use crate::openapi;
 use crate::problem::ApiError;
 use crate::state::State;
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(openapi::json);
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::json(""));
 
-/// Swagger UI's settings. A token that was entered stays in the browser.
-static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    let config = Config::new(["../openapi.json"]);
-    Arc::new(config.persist_authorization(true).try_it_out_enabled(true).validator_url("none"))
-});
+/// The page. Its links are absolute, since it is asked for with and without the slash at the end of its path, and begin
+/// with the path of the public URL and not with what a caller says in `Host`.
+const PAGE: &str = include_str!("docs.html");
 
-pub(super) async fn document() -> HttpResponse {
-    HttpResponse::Ok().insert_header(ContentType::json()).body(DOCUMENT.as_str())
+/// What the page may load and do: nothing of others, no script within the page, and it is in no other page's frame.
+///
+/// Swagger UI adds a style element of its own, and its stylesheet has images as `data:`.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
+
+pub(super) async fn document(state: Data<State>) -> HttpResponse {
+    let document = match base_path(&state) {
+        "" => Cow::Borrowed(DOCUMENT.as_str()),
+        path => Cow::Owned(openapi::json(path)),
+    };
+    HttpResponse::Ok().insert_header(ContentType::json()).body(document)
 }
 
-pub(super) async fn index(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let file = file("index.html")?;
-    // What the page names lies below its path with a slash at the end, with which it may not have been asked for.
-    let base = format!("<head><base href=\"{}/api/docs/\">", links::base(&state, &request));
-    let page = String::from_utf8_lossy(&file.bytes).replacen("<head>", &base, 1);
-    Ok(HttpResponse::Ok().content_type(file.content_type).body(page))
+pub(super) async fn index(state: Data<State>) -> HttpResponse {
+    let page = PAGE.replace("{docs}", &format!("{}/api/docs", base_path(&state)));
+    answer("text/html; charset=utf-8", page.into_bytes())
 }
 
-pub(super) async fn asset(name: Path<String>) -> Result<HttpResponse, ApiError> {
-    let file = file(&name)?;
-    Ok(HttpResponse::Ok().content_type(file.content_type).body(file.bytes.into_owned()))
+pub(super) async fn asset(state: Data<State>, name: Path<String>) -> Result<HttpResponse, ApiError> {
+    if *name == "index.html" {
+        return Ok(index(state).await);
+    }
+    // A token that was entered stays in the browser.
+    let config = Config::new([format!("{}/api/openapi.json", base_path(&state))]);
+    let config = config.persist_authorization(true).try_it_out_enabled(true).validator_url("none");
+    let found = utoipa_swagger_ui::serve(&name, Arc::new(config));
+    let found = found.map_err(|e| feed_core::Error::Internal(e.to_string().into()))?;
+    let file = found.ok_or(ApiError::NoRoute)?;
+    Ok(answer(&file.content_type, file.bytes.into_owned()))
 }
 
-fn file(name: &str) -> Result<SwaggerFile<'static>, ApiError> {
-    let found = utoipa_swagger_ui::serve(name, CONFIG.clone());
-    found.map_err(|e| feed_core::Error::Internal(e.to_string().into()))?.ok_or(ApiError::NoRoute)
+fn answer(content_type: &str, bytes: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(content_type)
+        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .body(bytes)
+}
+
+/// The path that the public URL has before the API's own paths, without a slash at its end.
+fn base_path(state: &State) -> &str {
+    let behind_scheme =
+        state.public_url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);
+    behind_scheme.and_then(|rest| rest.find('/').map(|start| &rest[start..])).unwrap_or_default()
 }

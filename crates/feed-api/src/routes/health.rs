@@ -29,7 +29,7 @@ pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> 
     if state.is_stopping() {
         return Err(feed_core::Error::Unavailable("the server is about to stop".into()).into());
     }
-    let is_pending = state.read(migrate::is_pending).await;
+    let is_pending = state.check(migrate::is_pending).await;
     match is_pending {
         Ok(false) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),
         Ok(true) => Err(feed_core::Error::Unavailable("the database lacks migrations".into()).into()),

@@ -7,6 +7,9 @@ use actix_web::http::uri::Authority;
 use crate::server::LocalAddress;
 use crate::state::State;
 
+/// Bytes of a host's name and port at most: a name of the DNS has 253.
+const MAX_HOST: usize = 260;
+
 /// The configured public URL, or the scheme and host that the request was sent to.
 ///
 /// Behind a proxy that is believed, these are what it says in `X-Forwarded-Proto` and `X-Forwarded-Host`. From others
@@ -27,7 +30,10 @@ pub(super) fn base(state: &State, request: &HttpRequest) -> String {
     format!("{scheme}://{}", own.unwrap_or(request.app_config().local_addr()))
 }
 
-/// A host, with its port where there is one; nobody's name is part of it.
+/// A host that links may begin with, with its port where there is one.
+///
+/// It has no user. It is not long either: it would come back several times in one answer.
 fn authority(text: &str) -> Option<Authority> {
-    text.parse::<Authority>().ok().filter(|authority| !authority.as_str().contains('@'))
+    let authority = text.parse::<Authority>().ok();
+    authority.filter(|authority| !authority.as_str().contains('@') && authority.as_str().len() <= MAX_HOST)
 }

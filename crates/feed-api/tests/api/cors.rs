@@ -32,7 +32,8 @@ fn pages_of_listed_origins_call_and_read() {
     on_both_with(ORIGINS, |app| {
         for origin in ORIGINS.split(',') {
             for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
-                let headers = "authorization, content-type, if-none-match, x-request-id";
+                let headers = "authorization, content-type, if-match, if-none-match, idempotency-key, x-request-id, \
+                               traceparent, tracestate, baggage";
                 let reply = preflight(app, origin, method, headers);
                 assert!([200, 204].contains(&reply.status), "{reply:?}");
                 assert_eq!(reply.header("access-control-allow-origin"), origin);
@@ -49,7 +50,9 @@ fn pages_of_listed_origins_call_and_read() {
                 let reply = app.send_raw("GET", path, &[("origin", origin)], "").expect(status);
                 assert_eq!(reply.header("access-control-allow-origin"), origin, "{path}");
                 let exposed = list(reply.header("access-control-expose-headers"));
-                for header in ["etag", "link", "location", "retry-after", "x-request-id"] {
+                for header in
+                    ["etag", "idempotency-replayed", "link", "location", "retry-after", "x-request-id"]
+                {
                     assert!(exposed.iter().any(|name| name == header), "{header} in {exposed:?}");
                 }
                 let vary = reply
@@ -65,6 +68,20 @@ fn pages_of_listed_origins_call_and_read() {
             }
         }
     });
+}
+
+#[test]
+fn further_headers_are_allowed_where_they_are_listed() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let origin = "https://app.example.org";
+        let headers = "X-App-Version, x-device";
+        let app = App::start_with(engine, &["--cors-origins", origin, "--cors-headers", headers]);
+        for asked in ["x-app-version", "X-Device,authorization", "baggage,x-device"] {
+            let reply = preflight(&app, origin, "POST", asked);
+            assert!([200, 204].contains(&reply.status), "{reply:?}");
+        }
+        preflight(&app, origin, "POST", "x-other").expect_problem(400);
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::process::Command;
 use feed_api::{openapi, routes};
 use serde_json::Value;
 
-use crate::app::on_both;
+use feed_core::db::Engine;
+
+use crate::app::{App, Reply, on_both};
 
 /// Where a developer finds the document without a running service.
 fn kept() -> std::path::PathBuf {
@@ -17,7 +19,7 @@ fn kept() -> std::path::PathBuf {
 /// `FEED_OPENAPI=write` writes the file.
 #[test]
 fn the_kept_document_is_the_codes() {
-    let document = openapi::json() + "\n";
+    let document = openapi::json("") + "\n";
     if std::env::var_os("FEED_OPENAPI").is_some_and(|value| value == "write") {
         std::fs::write(kept(), &document).unwrap();
     }
@@ -33,14 +35,14 @@ fn a_service_hands_out_its_document() {
             assert_eq!(reply.header("content-type"), "application/json");
             let document = reply.json();
             assert_eq!(document["openapi"], "3.1.0");
-            assert_eq!(document, serde_json::from_str::<Value>(&openapi::json()).unwrap());
+            assert_eq!(document, serde_json::from_str::<Value>(&openapi::json("")).unwrap());
         }
     });
 }
 
 #[test]
 fn the_document_has_every_route_and_method_and_no_other() {
-    let document = serde_json::from_str::<Value>(&openapi::json()).unwrap();
+    let document = serde_json::from_str::<Value>(&openapi::json("")).unwrap();
     let documented: BTreeSet<_> = document["paths"]
         .as_object()
         .unwrap()
@@ -59,7 +61,7 @@ fn the_document_has_every_route_and_method_and_no_other() {
 #[test]
 fn the_document_explains_every_problem_type() {
     on_both(|app| {
-        let document = serde_json::from_str::<Value>(&openapi::json()).unwrap();
+        let document = serde_json::from_str::<Value>(&openapi::json("")).unwrap();
         let text = document["info"]["description"].as_str().unwrap();
         for problem in [
             app.get("/nothing/", None),
@@ -80,21 +82,72 @@ fn the_docs_and_all_they_need_come_from_the_binary() {
         for path in ["/api/docs", "/api/docs/"] {
             let page = app.send_raw("GET", path, &[("authorization", "nonsense")], "").expect(200);
             assert!(page.header("content-type").starts_with("text/html"));
-            let base = format!("<base href=\"http://{}/api/docs/\">", app.address);
-            assert!(page.text.contains(&base), "{}", page.text);
-            let quoted = page.text.split('"').map(|name| name.trim_start_matches("./"));
-            let is_named = |name: &&str| matches!(name.rsplit_once('.'), Some((_, "js" | "css")));
-            let names: Vec<_> = quoted.filter(is_named).collect();
-            assert!(names.len() >= 4, "{names:?}");
-            for name in names {
-                assert!(!name.contains("//"), "{name} comes from elsewhere");
-                app.get(&format!("/api/docs/{name}"), None).expect(200);
+            for asset in assets(&page.text) {
+                assert!(asset.starts_with("/api/docs/"), "{asset} is found wherever the page is");
+                is_guarded(&app.get(&asset, None).expect(200));
             }
+            is_guarded(&page);
         }
         let start = app.get("/api/docs/swagger-initializer.js", None).expect(200).text;
-        assert!(start.contains("../openapi.json"), "{start}");
+        assert!(start.contains("\"/api/openapi.json\""), "{start}");
         app.get("/api/docs/nothing.js", None).expect_problem(404);
         app.get("/api/docs/..%2Fsecret", None).expect_problem(404);
+    });
+}
+
+/// What a page loads.
+fn assets(page: &str) -> Vec<String> {
+    let is_asset = |text: &&str| matches!(text.rsplit_once('.'), Some((_, "js" | "css" | "png")));
+    let assets: Vec<_> = page.split('"').filter(is_asset).map(str::to_owned).collect();
+    assert!(assets.len() >= 6, "{assets:?}");
+    assets
+}
+
+/// Asserts that a page may do nothing but show itself and call its own service.
+#[track_caller]
+fn is_guarded(reply: &Reply) {
+    assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    assert_eq!(reply.header("referrer-policy"), "no-referrer");
+    let policy = reply.header("content-security-policy");
+    let directives: Vec<_> = policy.split(';').map(str::trim).collect();
+    for directive in ["default-src 'none'", "script-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"]
+    {
+        assert!(directives.contains(&directive), "{directive} in {policy}");
+    }
+}
+
+#[test]
+fn the_docs_do_not_believe_a_callers_host() {
+    on_both(|app| {
+        for path in ["/api/docs", "/api/docs/", "/api/docs/index.html"] {
+            let page = app.send_raw("GET", path, &[("host", "evil.example")], "").expect(200);
+            assert!(!page.text.contains("evil") && !page.text.contains("<base"), "{}", page.text);
+        }
+    });
+}
+
+#[test]
+fn the_docs_of_a_service_below_a_path_load_what_lies_there() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let app = App::start_with(engine, &["--public-url", "https://example.org/flyers/"]);
+        // A proxy takes the path off before it asks.
+        let own = |path: &str| path.strip_prefix("/flyers").unwrap().to_owned();
+        for asset in assets(&app.get("/api/docs/", None).expect(200).text) {
+            app.get(&own(&asset), None).expect(200);
+        }
+        let start = app.get("/api/docs/swagger-initializer.js", None).expect(200).text;
+        assert!(start.contains("\"/flyers/api/openapi.json\""), "{start}");
+        let document = app.get("/api/openapi.json", None).expect(200).json();
+        assert_eq!(document["servers"], serde_json::json!([{"url": "/flyers"}]));
+    }
+}
+
+#[test]
+fn no_answer_is_taken_for_another_type() {
+    on_both(|app| {
+        for path in ["/api/openapi.json", "/api/feed/", "/nothing", "/healthz", "/api/favorites/"] {
+            assert_eq!(app.get(path, None).header("x-content-type-options"), "nosniff", "{path}");
+        }
     });
 }
 

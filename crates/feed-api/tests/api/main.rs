@@ -3,6 +3,7 @@
 
 mod accounts;
 mod app;
+mod bodies;
 mod concurrency;
 mod cors;
 mod cursors;

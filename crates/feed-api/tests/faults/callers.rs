@@ -133,7 +133,7 @@ struct Kind {
     reads: bool,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 8] = [
     Kind { name: "headers", first: "GET /api/feed/ HTTP/1.1\r\nx-header: ", rest: "x", reads: true },
     Kind {
         name: "headers of a second request",
@@ -159,6 +159,20 @@ const KINDS: [Kind; 6] = [
     Kind {
         name: "a body that nobody asked for",
         first: "GET /healthz HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+        rest: "1\r\n \r\n",
+        reads: true,
+    },
+    Kind {
+        name: "a body that is refused",
+        first: "POST /api/auth/login/ HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+                content-encoding: br\r\ncontent-length: 1000000000\r\n\r\n",
+        rest: " ",
+        reads: true,
+    },
+    Kind {
+        name: "a body in chunks that is refused",
+        first: "POST /api/auth/login/ HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+                content-encoding: br\r\ntransfer-encoding: chunked\r\n\r\n",
         rest: "1\r\n \r\n",
         reads: true,
     },

@@ -7,6 +7,7 @@
 
 // What breaks, a module a theme.
 mod backup;
+mod bodies;
 mod callers;
 mod clock;
 mod connections;

@@ -7,8 +7,17 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// KiB of memory that a process has.
 pub fn memory(child: &Child) -> u64 {
+    status(child, "VmRSS:")
+}
+
+/// KiB of memory that a process has had at the most.
+pub fn peak_memory(child: &Child) -> u64 {
+    status(child, "VmHWM:")
+}
+
+fn status(child: &Child, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
 }
 

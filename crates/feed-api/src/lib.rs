@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod caller;
+mod checkpoints;
 pub mod commands;
 pub mod config;
 pub mod extract;
@@ -16,6 +17,7 @@ pub mod problem;
 pub mod query;
 pub mod rate;
 pub mod routes;
+pub mod searches;
 pub mod server;
 pub mod state;
 mod stop;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Instant, Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
 /// A stream that fails when nothing could be written to it for some time.
 #[derive(Debug)]
@@ -19,12 +20,34 @@ pub(crate) struct Patient {
     stream: TcpStream,
     patience: Duration,
     end: Pin<Box<Sleep>>,
+    /// Whether the caller has closed their side.
+    is_closed: watch::Sender<bool>,
+}
+
+/// Tells when the caller of a connection has closed their side of it.
+///
+/// Somebody who has hung up looks just like somebody who will not send anything more: both must be served, unless that
+/// is too dear for an answer that hardly anybody will read.
+#[derive(Debug, Clone)]
+pub(crate) struct HangUp(watch::Receiver<bool>);
+
+impl HangUp {
+    /// Waits until it happens.
+    pub(crate) async fn happens(mut self) {
+        // Where the sender is gone, so is the connection.
+        let _ = self.0.wait_for(|is_closed| *is_closed).await;
+    }
 }
 
 impl Patient {
     /// Waits for `patience`, from now on and from each part of an answer on.
     pub(crate) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, end: Box::pin(sleep(patience)) }
+        Self { stream, patience, end: Box::pin(sleep(patience)), is_closed: watch::Sender::new(false) }
+    }
+
+    /// Tells when the caller hangs up.
+    pub(crate) fn hang_up(&self) -> HangUp {
+        HangUp(self.is_closed.subscribe())
     }
 
     /// Fails when the time is over, and has the task look again when it is.
@@ -51,7 +74,12 @@ impl AsyncRead for Patient {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         self.poll_end(context)?;
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if matches!(outcome, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
+            self.is_closed.send_replace(true);
+        }
+        outcome
     }
 }
 

@@ -20,7 +20,7 @@ use crate::config::{CorsOrigins, LimitConfig, ServeConfig, StartError, with_caus
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{extract, middleware, routes, stop, telemetry};
+use crate::{checkpoints, extract, middleware, routes, stop, telemetry};
 
 /// More than so many threads the server below does not take.
 const MAX_WORKERS: usize = 512;
@@ -105,6 +105,7 @@ impl Server {
         if let Some(interval) = self.sweep_interval {
             actix_web::rt::spawn(sweep_at(interval, self.database, self.state.clone()));
         }
+        actix_web::rt::spawn(checkpoints::keep_log_short(self.state.clone()));
         if self.state.limiter.is_some() {
             actix_web::rt::spawn(forget_callers(self.state.clone()));
         }
@@ -174,6 +175,9 @@ fn public(
             .client_disconnect_timeout(Duration::from_secs(1))
             .h1_allow_half_closed(true)
             .local_addr(address)
+            .on_connect_ext(|stream: &Patient, data| {
+                data.insert(stream.hang_up());
+            })
             .h1(map_config(app, |()| AppConfig::default()));
         let patience = limits.patience();
         fn_service(move |stream: TcpStream| {

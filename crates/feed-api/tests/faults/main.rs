@@ -14,6 +14,8 @@ mod crash;
 mod disk;
 mod locks;
 mod malformed;
+mod readers;
+mod searches;
 mod start;
 
 // What the tests are made of.

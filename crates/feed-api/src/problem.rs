@@ -134,7 +134,6 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 22] = [
     ("method-not-allowed", 405, "Method not allowed", "The path answers other methods; `Allow` names them."),
     ("refused", 406, "Refused", "The headers ask for what the service does not offer; other 4xx too."),
     ("slow-body", 408, "Slow body", "The body did not arrive in time: send it again."),
-    ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
     (
         "superseded",
         409,
@@ -142,6 +141,7 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 22] = [
         "While there was no room for both, a newer list that is searched or asked by radius, of the same account, took the \
          place of this one: show the newer one, and do not repeat this one by itself.",
     ),
+    ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
     ("body-too-large", 413, "Body too large", "A body has at most 131,072 bytes."),
     ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
     (

@@ -14,6 +14,7 @@ use crate::problem::{ApiError, Busy};
 #[derive(Debug, Clone)]
 pub struct Gate {
     what: Busy,
+    most: u32,
     permits: Arc<Semaphore>,
     places: Arc<Semaphore>,
     patience: Duration,
@@ -23,8 +24,9 @@ impl Gate {
     /// Lets `permits` in at once, and has `places` more wait for `patience`.
     #[must_use]
     pub fn new(what: Busy, permits: usize, places: usize, patience: Duration) -> Self {
+        let most = u32::try_from(permits).unwrap_or(u32::MAX);
         let [permits, places] = [permits, places].map(|n| Arc::new(Semaphore::new(n)));
-        Self { what, permits, places, patience }
+        Self { what, most, permits, places, patience }
     }
 
     /// Waits for a turn, first come, first served. It lasts until the permit is dropped.
@@ -49,6 +51,14 @@ impl Gate {
     /// [`ApiError::Busy`] where none is.
     pub fn enter_now(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         self.permits.clone().try_acquire_owned().map_err(|_| ApiError::Busy(self.what))
+    }
+
+    /// Waits for `patience` at most until nobody is in, and then lets nobody in until the permit is dropped.
+    ///
+    /// Whoever comes after this has begun waits behind it.
+    pub async fn close(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        let all = timeout(patience, self.permits.clone().acquire_many_owned(self.most));
+        all.await.ok()?.ok()
     }
 }
 
@@ -89,6 +99,26 @@ mod tests {
             for _ in 0..10 {
                 assert!(gate.enter().await.is_err(), "and who has gone leaves its place");
             }
+        });
+    }
+
+    #[test]
+    fn who_closes_the_gate_waits_for_those_within_and_others_wait_behind() {
+        run(async {
+            let gate = Gate::new(Busy::Searches, 2, 5, Duration::from_secs(60));
+            let first = gate.enter().await.unwrap();
+            assert!(gate.close(Duration::from_millis(1)).await.is_none(), "one is within");
+            let closed = actix_web::rt::spawn({
+                let gate = gate.clone();
+                async move { gate.close(Duration::from_secs(60)).await }
+            });
+            actix_web::rt::task::yield_now().await;
+            assert!(gate.enter_now().is_err(), "there is room, but somebody waits to close");
+            drop(first);
+            let closed = closed.await.unwrap().unwrap();
+            assert!(gate.enter_now().is_err());
+            drop(closed);
+            drop(gate.enter().await.unwrap());
         });
     }
 }

@@ -8,6 +8,7 @@
 mod addresses;
 pub mod auth;
 pub mod caller;
+mod checkpoints;
 pub mod commands;
 pub mod config;
 pub mod extract;
@@ -22,6 +23,7 @@ pub mod query;
 pub mod rate;
 pub mod repeats;
 pub mod routes;
+pub mod searches;
 pub mod server;
 pub mod state;
 mod stop;

@@ -77,6 +77,7 @@ pub struct Metrics {
     connections: Family<Pool, Gauge>,
     idle: Family<Pool, Gauge>,
     most: Family<Pool, Gauge>,
+    wal: Gauge,
     sweeps: Family<Outcome, Counter>,
     swept: Family<Outcome, Counter>,
     last_sweep: Gauge<f64, AtomicU64>,
@@ -132,6 +133,12 @@ impl Metrics {
         registry.register("pool_connections_idle", "Open connections that nobody uses", idle.clone());
         registry.register("pool_connections_max", "Open connections at most", most.clone());
 
+        let wal = Gauge::default();
+        if database.wal_bytes().is_some() {
+            let help = "Length of the database's write-ahead log";
+            registry.register_with_unit("database_wal", help, Unit::Bytes, wal.clone());
+        }
+
         let [sweeps, swept] = [(); 2].map(|()| Family::default());
         registry.register("sweeps", "Sweeps, by how they ended", sweeps.clone());
         registry.register("swept_flyers", "Flyers whose mark a sweep has set or taken off", swept.clone());
@@ -160,6 +167,7 @@ impl Metrics {
             connections,
             idle,
             most,
+            wal,
             sweeps,
             swept,
             last_sweep,
@@ -238,6 +246,9 @@ impl Metrics {
             self.connections.get_or_create(&pool).set(state.connections.into());
             self.idle.get_or_create(&pool).set(state.idle.into());
             self.most.get_or_create(&pool).set(state.most.into());
+        }
+        if let Some(bytes) = database.wal_bytes() {
+            self.wal.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
         // A string takes all that is written to it.

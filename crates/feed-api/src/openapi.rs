@@ -121,7 +121,8 @@ impl Modify for Consequences {
 fn consequences(operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let takes_parameters = !parameters.is_empty();
-    let is_paged = parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == "cursor"));
+    let has = |name: &str| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name));
+    let (is_paged, is_searched) = (has("cursor"), has("search"));
     let takes_body = operation.request_body.is_some();
     let takes_token = operation.security.is_some();
     let is_health = operation.tags.iter().flatten().any(|tag| tag == "operations");
@@ -140,6 +141,9 @@ fn consequences(operation: &mut Operation) {
         add("413", "The body is too large.");
         add("415", "The body is not declared as JSON, or is encoded.");
     }
+    if is_searched {
+        add("409", "A newer search of the same account, or list by radius, took the place of this one.");
+    }
     if !is_health {
         add("429", "The caller has no request left: try again later.");
         add("500", "Our fault.");
@@ -151,14 +155,15 @@ fn consequences(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         if let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM_JSON) {
-            content.example = example(status, &response.description);
+            content.example = example(status, &response.description, is_searched);
         }
     }
 }
 
-/// A problem of this status.
-fn example(status: &str, detail: &str) -> Option<Value> {
-    let (kind, status, title, _) = KINDS.iter().find(|(_, code, ..)| code.to_string() == status)?;
+/// A problem of this status, in an operation that searches or does not.
+fn example(status: &str, detail: &str, is_searched: bool) -> Option<Value> {
+    let mut kinds = KINDS.iter().filter(|(kind, ..)| is_searched || *kind != "superseded");
+    let (kind, status, title, _) = kinds.find(|(_, code, ..)| code.to_string() == status)?;
     let kind = format!("{TYPE_PREFIX}{kind}");
     Some(json!({"type": kind, "title": title, "status": status, "detail": detail, "error": detail}))
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Instant, Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 
 use crate::addresses::Place;
 use crate::turns::{Inlet, Turns};
@@ -23,20 +24,42 @@ pub(crate) struct Patient {
     inlet: Inlet,
     patience: Duration,
     end: Pin<Box<Sleep>>,
+    /// Whether the caller has closed their side.
+    is_closed: watch::Sender<bool>,
     /// Given back with the connection.
     _place: Option<Place>,
+}
+
+/// Tells when the caller of a connection has closed their side of it.
+///
+/// Somebody who has hung up looks just like somebody who will not send anything more: both must be served, unless that
+/// is too dear for an answer that hardly anybody will read.
+#[derive(Debug, Clone)]
+pub(crate) struct HangUp(watch::Receiver<bool>);
+
+impl HangUp {
+    /// Waits until it happens.
+    pub(crate) async fn happens(mut self) {
+        // Where the sender is gone, so is the connection.
+        let _ = self.0.wait_for(|is_closed| *is_closed).await;
+    }
 }
 
 impl Patient {
     /// Waits for `patience`, from now on and from each part of an answer on.
     pub(crate) fn new(stream: TcpStream, patience: Duration, place: Option<Place>) -> Self {
-        let end = Box::pin(sleep(patience));
-        Self { stream, inlet: Inlet::default(), patience, end, _place: place }
+        let (end, is_closed) = (Box::pin(sleep(patience)), watch::Sender::new(false));
+        Self { stream, inlet: Inlet::default(), patience, end, is_closed, _place: place }
     }
 
     /// What its requests need to know of the connection.
     pub(crate) fn turns(&self) -> &Turns {
         self.inlet.turns()
+    }
+
+    /// Tells when the caller hangs up.
+    pub(crate) fn hang_up(&self) -> HangUp {
+        HangUp(self.is_closed.subscribe())
     }
 
     /// Fails when the time is over, and has the task look again when it is.
@@ -63,8 +86,13 @@ impl AsyncRead for Patient {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         self.poll_end(context)?;
-        let Self { stream, inlet, .. } = &mut *self;
-        inlet.poll_read(Pin::new(stream), context, buffer)
+        let before = buffer.filled().len();
+        let Self { stream, inlet, is_closed, .. } = &mut *self;
+        let outcome = inlet.poll_read(Pin::new(stream), context, buffer);
+        if matches!(outcome, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
+            is_closed.send_replace(true);
+        }
+        outcome
     }
 }
 

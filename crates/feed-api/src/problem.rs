@@ -45,6 +45,9 @@ pub enum ApiError {
     /// There is more to do than can be done.
     #[error("the service has too much to do at the moment; try again soon")]
     Busy(Busy),
+    /// A newer search of the same account took its place, or its caller hung up.
+    #[error("a newer search has taken the place of this one")]
+    Superseded,
     /// What is searched, or how wide, takes longer than a request may.
     #[error("this search takes too long: more letters, another word or a smaller circle are found sooner")]
     TooBroad,
@@ -66,6 +69,8 @@ pub enum Busy {
     Requests,
     /// Reads.
     Reads,
+    /// Lists that are searched, or asked near a place.
+    Searches,
     /// Writes.
     Writes,
     /// Passwords to hash.
@@ -81,6 +86,7 @@ impl Busy {
         match self {
             Self::Requests => "requests",
             Self::Reads => "reads",
+            Self::Searches => "searches",
             Self::Writes => "writes",
             Self::Passwords => "passwords",
             Self::Bodies => "bodies",
@@ -121,7 +127,7 @@ pub struct Problem {
 /// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
 ///
 /// The API's document has them as a table.
-pub(crate) const KINDS: [(&str, u16, &str, &str); 22] = [
+pub(crate) const KINDS: &[(&str, u16, &str, &str)] = &[
     ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
     ("own-follow", 400, "Own follow", "Nobody follows themselves."),
     ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
@@ -139,6 +145,13 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 22] = [
     ("method-not-allowed", 405, "Method not allowed", "The path answers other methods; `Allow` names them."),
     ("refused", 406, "Refused", "The headers ask for what the service does not offer; other 4xx too."),
     ("slow-body", 408, "Slow body", "The body did not arrive in time: send it again."),
+    (
+        "superseded",
+        409,
+        "Superseded",
+        "While there was no room for both, a newer list that is searched or asked by radius, of the same account, took the \
+         place of this one: show the newer one, and do not repeat this one by itself.",
+    ),
     ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
     ("body-too-large", 413, "Body too large", "A body has at most 131,072 bytes."),
     ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
@@ -185,6 +198,7 @@ impl ApiError {
             Self::Busy(_) => "overloaded",
             Self::TooBroad => "search-too-broad",
             Self::TooMany(_) | Self::TooManyAtOnce => "too-many-requests",
+            Self::Superseded => "superseded",
             Self::NoToken => "token-required",
             Self::NoRoute => "no-route",
             Self::Method(_) => "method-not-allowed",
@@ -210,6 +224,7 @@ impl ApiError {
             Self::Busy(what) => Some(what.name()),
             Self::TooMany(_) => Some("rate"),
             Self::TooManyAtOnce => Some("caller"),
+            Self::Superseded => Some("superseded"),
             _ => None,
         }
     }
@@ -313,6 +328,7 @@ mod tests {
             (ApiError::Domain(Domain::Taken("email")), 409, "taken"),
             (ApiError::TooLarge(1), 413, "body-too-large"),
             (ApiError::MediaType, 415, "not-json"),
+            (ApiError::Superseded, 409, "superseded"),
             (ApiError::Domain(Domain::Unavailable(secret())), 503, "unavailable"),
             (ApiError::Domain(Domain::TimedOut(secret())), 503, "timed-out"),
             (ApiError::Domain(Domain::TimedOut(secret())).of_search(), 503, "search-too-broad"),

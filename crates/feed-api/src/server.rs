@@ -22,7 +22,7 @@ use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_cause
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{middleware, routes, stop, telemetry, turns};
+use crate::{checkpoints, middleware, routes, stop, telemetry, turns};
 
 /// More than so many threads the server below does not take.
 const MAX_WORKERS: usize = 512;
@@ -107,6 +107,7 @@ impl Server {
         if let Some(interval) = self.sweep_interval {
             actix_web::rt::spawn(sweep_at(interval, self.database, self.state.clone()));
         }
+        actix_web::rt::spawn(checkpoints::keep_log_short(self.state.clone()));
         if self.state.limiter.is_some() {
             actix_web::rt::spawn(forget_callers(self.state.clone()));
         }
@@ -184,6 +185,7 @@ fn public(
             .local_addr(address)
             .on_connect_ext(|stream: &Patient, data| {
                 data.insert(stream.turns().clone());
+                data.insert(stream.hang_up());
             })
             .h1(map_config(app, |()| AppConfig::default()));
         let patience = limits.patience();

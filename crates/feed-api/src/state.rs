@@ -1,5 +1,6 @@
 //! What every request shares.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,10 +9,11 @@ use actix_web::rt::time::timeout;
 use actix_web::web;
 use feed_core::Error;
 use feed_core::clock::Clock;
-use feed_core::db::{self, Database, Db, Engine, Usage};
+use feed_core::db::{self, CancelToken, Database, Db, Engine, Usage};
+use feed_core::migrate;
 use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Mutex;
 
 use crate::auth::Tokens;
 use crate::caller::Callers;
@@ -21,8 +23,12 @@ use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
 use crate::repeats::Repeats;
+use crate::searches::{Asker, CancelOnDrop, Searches};
 use crate::under_way::UnderWay;
 use crate::usage;
+
+/// How long it may take to find out whether the service is ready.
+const READINESS: Duration = Duration::from_secs(2);
 
 /// The open database, the keys, the clock and the limits. Clones share them.
 #[derive(Debug, Clone)]
@@ -57,8 +63,19 @@ pub struct State {
     pub receive: Duration,
     /// How long the work of a request may take when its turn has come.
     work: Duration,
+    /// What was found when the service was last asked whether it is ready.
+    readiness: Arc<Mutex<Option<Readiness>>>,
     /// The server is about to stop.
     stopping: Arc<AtomicBool>,
+}
+
+/// Whether the database answers, and lacks migrations.
+#[derive(Debug, Clone, Copy)]
+struct Readiness {
+    /// When that was asked.
+    asked: Instant,
+    /// None where it did not answer.
+    is_pending: Option<bool>,
 }
 
 /// How many do what at once.
@@ -73,6 +90,10 @@ pub struct Gates {
     /// Writes: on an embedded file one, and one that is ready when it ends; on a server half of the connections, so
     /// that reads have the others while writes wait for locks.
     writes: Gate,
+    /// Reads that are searched or asked near a place, who are among the reads: half of the connections that writes
+    /// leave. On an embedded file one core is left to all other requests too: there it is the searches that keep cores
+    /// busy.
+    pub(crate) searches: Searches,
     /// Hashes of passwords: as many as there are cores, 19 MiB and 20 ms each.
     passwords: Gate,
 }
@@ -92,11 +113,16 @@ impl Gates {
             Engine::Postgres => connections.div_ceil(2),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let searches = match engine {
+            Engine::Sqlite => (connections / 2).min(cores - 1).max(1),
+            Engine::Postgres => (connections - writers).div_ceil(2).max(1),
+        };
         let gate = |what, permits, places| Gate::new(what, permits, places, limits.turn());
         Self {
             requests: gate(Busy::Requests, requests, 0),
             reads: gate(Busy::Reads, connections, requests),
             writes: gate(Busy::Writes, writers, waiting_writes),
+            searches: Searches::new(searches, requests, limits.turn()),
             passwords: gate(Busy::Passwords, cores, waiting_passwords),
         }
     }
@@ -125,6 +151,7 @@ impl State {
             under_way: Arc::new(UnderWay::new(&config.limits)),
             receive: config.limits.receive(),
             work: config.limits.work(),
+            readiness: Arc::default(),
             stopping: Arc::default(),
         })
     }
@@ -149,6 +176,51 @@ impl State {
         work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
         self.block(&self.gates.reads, move |database| database.read(work)).await
+    }
+
+    /// Runs `work` of a list that is searched or asked near a place, with a reading connection on a thread that may
+    /// block, and ends it where nobody waits for it any more.
+    ///
+    /// # Errors
+    /// What `work` returns; [`ApiError::Busy`]; [`ApiError::Superseded`].
+    pub(crate) async fn search<T: Send + 'static>(
+        &self,
+        asker: Asker,
+        work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let question = self.gates.searches.ask(asker);
+        let token = CancelToken::default();
+        let _cancel = CancelOnDrop { database: self.database.clone(), token: token.clone() };
+        let answer = async {
+            let turn = waited(question.turn()).await?;
+            let read = move |database: &Database| {
+                // With the work, as below.
+                let _turn = turn;
+                database.cancelled_by(token).read(work)
+            };
+            self.block(&self.gates.reads, read).await
+        };
+        question.unless_superseded(answer).await
+    }
+
+    /// Whether the database lacks migrations, by a connection that no other request can have.
+    ///
+    /// Those who ask while somebody finds out wait for that, and one of them asks for all of them.
+    ///
+    /// # Errors
+    /// Where the database does not answer soon.
+    pub async fn is_pending(&self) -> Result<bool, ApiError> {
+        let asked = Instant::now();
+        let mut last = self.readiness.lock().await;
+        if let Some(known) = last.filter(|known| known.asked >= asked) {
+            let unavailable =
+                || Error::Unavailable("the database did not answer somebody else either".into());
+            return Ok(known.is_pending.ok_or_else(unavailable)?);
+        }
+        let asked = Instant::now();
+        let answer = self.on_thread(READINESS, |database| database.check(migrate::is_pending)).await;
+        *last = Some(Readiness { asked, is_pending: answer.as_ref().ok().copied() });
+        answer
     }
 
     /// Runs `work` in a transaction on a thread that may block.
@@ -184,46 +256,41 @@ impl State {
         self.block(&self.gates.passwords, work).await
     }
 
-    /// Runs `work` of a health check with a reading connection, however many requests there are.
-    ///
-    /// # Errors
-    /// What `work` returns; [`ApiError::Busy`].
-    pub async fn check<T: Send + 'static>(
-        &self,
-        work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        self.run(None, &self.gates.reads, move |database| database.read(work)).await
-    }
-
     /// Takes a permit, waits for a turn, and runs `work`.
     async fn block<T: Send + 'static>(
         &self,
         gate: &Gate,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.run(Some(self.gates.requests.enter_now()?), gate, work).await
+        let permit = self.gates.requests.enter_now()?;
+        let turn = waited(gate.enter()).await?;
+        let work = move |database: &Database| {
+            // With the work: who hangs up, or has waited long enough, ends the waiting for it and not the work itself.
+            let _turns = (permit, turn);
+            work(database)
+        };
+        self.on_thread(self.work, work).await
     }
 
-    /// Waits for a turn, then runs `work` on a thread that may block, and gives it up when its time is over.
-    async fn run<T: Send + 'static>(
+    /// Runs `work` on a thread that may block, and gives it up when so much time is over.
+    async fn on_thread<T: Send + 'static>(
         &self,
-        permit: Option<OwnedSemaphorePermit>,
-        gate: &Gate,
+        time: Duration,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let started = Instant::now();
-        let turn = gate.enter().await;
-        usage::add(Usage { waiting: started.elapsed(), ..Usage::default() });
-        let turn = turn?;
         let database = self.database.clone();
-        let done = web::block(move || {
-            // With the work: who hangs up, or has waited long enough, ends the waiting for it and not the work itself.
-            let _turn = (permit, turn);
-            db::measured(|| work(&database))
-        });
-        let done = timeout(self.work, done).await.map_err(|e| Error::TimedOut(Box::new(e)))?;
+        let done = web::block(move || db::measured(|| work(&database)));
+        let done = timeout(time, done).await.map_err(|e| Error::TimedOut(Box::new(e)))?;
         let (value, taken) = done.map_err(|e| Error::Internal(Box::new(e)))?;
         usage::add(taken);
         Ok(value?)
     }
+}
+
+/// Waits for a turn, and counts that as what the request has waited.
+async fn waited<T>(turn: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let turn = turn.await;
+    usage::add(Usage { waiting: started.elapsed(), ..Usage::default() });
+    turn
 }

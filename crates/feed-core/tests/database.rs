@@ -1,8 +1,11 @@
-//! The pools: who may write, and what happens when the server cuts a connection.
+//! The pools: who may write, what happens when the server cuts a connection, and how work that nobody waits for ends.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use diesel::prelude::*;
-use feed_core::db::{Database, DatabaseUrl, Db, Engine};
+use feed_core::db::{CancelToken, Database, DatabaseUrl, Db, Engine, WAL_LIMIT};
 use feed_core::migrate;
 use feed_core::schema::users;
 use feed_core::testing::{TestDatabase, on_both};
@@ -147,4 +150,215 @@ fn the_embedded_library_plans_once_and_takes_no_locks() {
         let is_used: bool = test.database.with_writer(|c| Ok(is_used.get_result(c)?)).unwrap();
         assert!(is_used, "{option}: built without the flags of .cargo/config.toml");
     }
+}
+
+/// A statement that ends only when it is ended.
+fn endless(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS n FROM n"
+        }
+        Engine::Postgres => "SELECT pg_sleep(3600)",
+    }
+}
+
+#[test]
+fn a_cancelled_read_ends_and_its_connection_serves_the_next() {
+    on_both(|test| {
+        let database = Database::open(&test.url.parse().unwrap(), 1).unwrap();
+        let endless = endless(database.engine());
+        for _ in 0..20 {
+            let token = CancelToken::default();
+            let (begins, begun) = mpsc::channel();
+            let read = std::thread::spawn({
+                let database = database.cancelled_by(token.clone());
+                move || {
+                    database.read(|c| {
+                        begins.send(()).unwrap();
+                        Ok(diesel::sql_query(endless).execute(c)?)
+                    })
+                }
+            });
+            begun.recv().unwrap();
+            database.cancel(&token);
+            assert!(matches!(read.join().unwrap(), Err(Error::TimedOut(_))));
+            // A cancellation that comes late would hit this one.
+            let next = database.read(|c| match c {
+                Db::Sqlite(_) => Ok(0),
+                Db::Postgres(c) => Ok(diesel::sql_query("SELECT pg_sleep(0.01)").execute(c)?),
+            });
+            next.unwrap();
+            let never = database.cancelled_by(token).read(|_| -> Result<()> { panic!("it begins") });
+            assert!(matches!(never, Err(Error::TimedOut(_))));
+        }
+    });
+}
+
+#[test]
+fn a_read_of_many_short_statements_is_cancelled_too() {
+    // SQLite's own statements would each be over before it looks: no read has more than a few.
+    let test = TestDatabase::new(Engine::Postgres);
+    let token = CancelToken::default();
+    let (begins, begun) = mpsc::channel();
+    let read = std::thread::spawn({
+        let database = test.database.cancelled_by(token.clone());
+        move || {
+            database.read(|c| -> Result<()> {
+                loop {
+                    diesel::sql_query("SELECT 1").execute(c)?;
+                    let _ = begins.send(());
+                }
+            })
+        }
+    });
+    begun.recv().unwrap();
+    test.database.cancel(&token);
+    assert!(read.join().unwrap().is_err());
+}
+
+#[test]
+fn a_check_goes_on_while_all_connections_are_in_use() {
+    on_both(|test| {
+        let database = Database::open(&test.url.parse().unwrap(), 2).unwrap();
+        std::thread::scope(|scope| {
+            let held: Vec<_> = (0..2)
+                .map(|_| {
+                    let (begins, begun) = mpsc::channel();
+                    let (end, ended) = mpsc::channel::<()>();
+                    let database = &database;
+                    scope.spawn(move || {
+                        database.read(|_| {
+                            begins.send(()).unwrap();
+                            let _ = ended.recv();
+                            Ok(())
+                        })
+                    });
+                    begun.recv().unwrap();
+                    end
+                })
+                .collect();
+            assert!(!database.check(migrate::is_pending).unwrap());
+            drop(held);
+        });
+    });
+}
+
+/// A read that goes on until it is dropped.
+struct Reading(Option<(mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
+
+impl Reading {
+    fn begin(database: &Database) -> Self {
+        let (begins, begun) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let database = database.clone();
+        let thread = std::thread::spawn(move || {
+            let read = database.read(|c| {
+                diesel::sql_query("BEGIN").execute(c)?;
+                names(c)?;
+                begins.send(()).unwrap();
+                let _ = ended.recv();
+                Ok(diesel::sql_query("COMMIT").execute(c)?)
+            });
+            read.unwrap();
+        });
+        begun.recv().unwrap();
+        Self(Some((end, thread)))
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some((end, thread)) = self.0.take() {
+            drop(end);
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// Writes some 100 kB.
+fn write_much(database: &Database) {
+    let text = "x".repeat(100_000);
+    let write = |c: &mut Db| {
+        let now = feed_core::clock::Clock::default().now();
+        let name = format!("{}", rand::random::<u64>());
+        diesel::insert_into(users::table)
+            .values((
+                users::email.eq(&name),
+                users::email_key.eq(&name),
+                users::username.eq(&name),
+                users::password_hash.eq(&text),
+                users::created_at.eq(now),
+            ))
+            .execute(c)?;
+        Ok(())
+    };
+    database.write(write).unwrap();
+}
+
+#[test]
+fn the_log_becomes_short_again_among_readers_who_overlap() {
+    let test = TestDatabase::new(Engine::Sqlite);
+    let database = &test.database;
+    for _ in 0..2 {
+        let mut reading = Reading::begin(database);
+        while database.wal_bytes().unwrap() < 2 * WAL_LIMIT {
+            write_much(database);
+            // The next one begins before the one before it ends.
+            reading = Reading::begin(database);
+        }
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let readers = scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    reading = Reading::begin(database);
+                }
+            });
+            database.copy_wal().unwrap();
+            let is_empty = database.empty_wal(Duration::from_secs(60)).unwrap();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            readers.join().unwrap();
+            assert!(is_empty);
+        });
+        assert_eq!(database.wal_bytes(), Some(0));
+        // Nobody writes a longer one for what is there.
+        write_much(database);
+        assert!(database.wal_bytes().unwrap() < WAL_LIMIT);
+    }
+}
+
+#[test]
+fn a_long_read_keeps_the_log_and_stops_nobody() {
+    let test = TestDatabase::new(Engine::Sqlite);
+    let database = &test.database;
+    let long = Reading::begin(database);
+    for _ in 0..3 {
+        write_much(database);
+    }
+    let held_at = database.copy_wal().unwrap();
+    assert!(held_at.is_some());
+    assert!(!database.empty_wal(Duration::ZERO).unwrap());
+    for _ in 0..3 {
+        write_much(database);
+        assert_eq!(database.copy_wal().unwrap(), held_at, "it is there as long as before");
+    }
+    assert!(database.wal_bytes().unwrap() > 300_000);
+    drop(long);
+    assert_eq!(database.copy_wal().unwrap(), None);
+    assert!(database.empty_wal(Duration::ZERO).unwrap());
+    assert_eq!(database.wal_bytes(), Some(0));
+}
+
+#[test]
+fn a_log_that_was_long_is_cut_when_it_begins_anew() {
+    let test = TestDatabase::new(Engine::Sqlite);
+    let database = &test.database;
+    let long = Reading::begin(database);
+    while database.wal_bytes().unwrap() < 2 * WAL_LIMIT {
+        write_much(database);
+    }
+    drop(long);
+    for _ in 0..3 {
+        write_much(database);
+    }
+    assert!(database.wal_bytes().unwrap() <= WAL_LIMIT, "by SQLite itself, with nobody looking after it");
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use feed_core::favorites::{self, ListedFavorite, NewFavorite};
 use feed_core::models::Favorite;
 
-use super::pages::{self, PageBody};
+use super::pages::{self, Cost, PageBody};
 use crate::auth::Caller;
 use crate::extract::{Body, PathId};
 use crate::problem::{ApiError, Problem};
@@ -54,7 +54,7 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
     let scope = favorites::cursor_scope(user);
-    pages::answer(&state, &request, &query, Some(user), &scope, move |c, page, _| {
+    pages::answer(&state, &request, &query, Some(user), &scope, Cost::Fixed, move |c, page, _| {
         favorites::list(c, user, page)
     })
     .await

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use feed_core::Error;
 use feed_core::feed::{self, Feed, FeedRequest, FlyerCard};
 
-use super::pages::{self, PageBody};
+use super::pages::{self, Cost, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::PathId;
 use crate::problem::{ApiError, Problem};
@@ -87,7 +87,8 @@ async fn answer(
     let listing = query.listing(feed)?;
     let scope = listing.cursor_scope();
     let is_search = listing.search.is_some() || listing.radius_mm.is_some();
-    let answer = pages::answer(state, request, query, feed.viewer(), &scope, move |c, page, now| {
+    let cost = if is_search { Cost::Search } else { Cost::Fixed };
+    let answer = pages::answer(state, request, query, feed.viewer(), &scope, cost, move |c, page, now| {
         feed::load(c, &FeedRequest { listing: listing.clone(), page: *page, now })
     });
     answer.await.map_err(|error| if is_search { error.of_search() } else { error })

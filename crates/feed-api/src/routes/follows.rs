@@ -8,7 +8,7 @@ use feed_core::{Error, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::pages::{self, PageBody};
+use super::pages::{self, Cost, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
 use crate::problem::{ApiError, Problem};
@@ -92,7 +92,7 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
     let scope = follows::cursor_scope(follower);
-    pages::answer(&state, &request, &query, Some(follower), &scope, move |c, page, _| {
+    pages::answer(&state, &request, &query, Some(follower), &scope, Cost::Fixed, move |c, page, _| {
         follows::list(c, follower, page)
     })
     .await

@@ -2,7 +2,6 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use feed_core::migrate;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,8 +28,7 @@ pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> 
     if state.is_stopping() {
         return Err(feed_core::Error::Unavailable("the server is about to stop".into()).into());
     }
-    let is_pending = state.check(migrate::is_pending).await;
-    match is_pending {
+    match state.is_pending().await {
         Ok(false) => Ok(HttpResponse::Ok().json(Health { status: "ready" })),
         Ok(true) => Err(feed_core::Error::Unavailable("the database lacks migrations".into()).into()),
         Err(ApiError::Domain(error)) => Err(feed_core::Error::Unavailable(Box::new(error)).into()),

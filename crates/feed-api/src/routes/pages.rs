@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::links;
 use crate::problem::ApiError;
 use crate::query::Query;
+use crate::searches::Asker;
 use crate::state::State;
 use crate::usage;
 
@@ -41,6 +42,15 @@ enum Answer<T> {
     NotModified(EntityTag),
 }
 
+/// What a page costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cost {
+    /// The same, whatever there is.
+    Fixed,
+    /// More the more there is: the list is searched, or asked near a place.
+    Search,
+}
+
 /// Answers with the page of a list that the query asks for.
 ///
 /// The list is bound to `scope`, is shown to `viewer`, and is read by `load` as of the moment it is given.
@@ -50,6 +60,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     query: &Query,
     viewer: Option<i64>,
     scope: &str,
+    cost: Cost,
     load: impl Fn(&mut Db, &PageRequest, NaiveDateTime) -> feed_core::Result<Page<T>> + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let wanted = query.page(&state.cursors, scope)?;
@@ -62,19 +73,21 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
         move |validator: &validator::Validator| EntityTag::new_weak(tags.tag(&asked, validator))
     };
     let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
-    let answer = state
-        .read(move |c| {
-            let tag = tag(&validator::current(c, viewer, now)?);
-            match &known {
-                IfNoneMatch::Items(tags) if tags.iter().any(|known| known.weak_eq(&tag)) => {
-                    Ok(Answer::NotModified(tag))
-                }
-                IfNoneMatch::Items(_) => Ok(Answer::Page(tag, load(c, &wanted, now)?)),
-                // Any page will do, as long as there is one.
-                IfNoneMatch::Any => load(c, &wanted, now).map(|_| Answer::NotModified(tag)),
+    let read = move |c: &mut Db| {
+        let tag = tag(&validator::current(c, viewer, now)?);
+        match &known {
+            IfNoneMatch::Items(tags) if tags.iter().any(|known| known.weak_eq(&tag)) => {
+                Ok(Answer::NotModified(tag))
             }
-        })
-        .await?;
+            IfNoneMatch::Items(_) => Ok(Answer::Page(tag, load(c, &wanted, now)?)),
+            // Any page will do, as long as there is one.
+            IfNoneMatch::Any => load(c, &wanted, now).map(|_| Answer::NotModified(tag)),
+        }
+    };
+    let answer = match cost {
+        Cost::Fixed => state.read(read).await?,
+        Cost::Search => state.search(Asker::of(request), read).await?,
+    };
     let (tag, page) = match answer {
         Answer::NotModified(tag) => {
             return Ok(HttpResponse::NotModified().insert_header((ETAG, tag.to_string())).finish());

@@ -16,6 +16,8 @@ mod disk;
 mod locks;
 mod log;
 mod malformed;
+mod readers;
+mod searches;
 mod start;
 
 // What the tests are made of.

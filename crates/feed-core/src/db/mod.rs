@@ -1,27 +1,35 @@
 //! The connection to either engine, and the pools that lend it.
 
 mod backup;
+mod cancel;
 mod connection;
 mod deadline;
 mod meter;
 mod url;
+mod wal;
 
 use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
 use diesel::result::DatabaseErrorKind;
-use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConnection};
+use diesel::sql_types::Text;
+use diesel::{
+    Connection, ConnectionError, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query,
+};
 
 use crate::error::{Error, Result};
 use crate::{geo, migrate};
 
 pub use backup::{BackupError, back_up};
+pub use cancel::CancelToken;
 pub use connection::{Db, Engine, MultiBackend};
+use deadline::End;
 use meter::Meter;
 pub use meter::{Usage, measured};
 pub use url::{BadDatabaseUrl, DatabaseUrl};
 use url::{with_patience, without_secrets};
+pub use wal::WAL_LIMIT;
 
 /// What a piece of work may take of the database before it is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +55,14 @@ pub struct OpenError {
     url: DatabaseUrl,
     reason: String,
 }
+
+/// Limits of the connection that is kept apart, for what must be known or done soon.
+const CONTROL: Limits =
+    Limits { statement: Some(Duration::from_secs(1)), connection: Duration::from_secs(1) };
+
+/// What PostgreSQL calls a session, in `pg_stat_activity`: process ids alone are given again, and a service that has
+/// several servers to choose from may reach another one.
+const SESSION: &str = "(pid || ' ' || extract(epoch FROM backend_start))";
 
 /// What a connection is for: SQLite has one writer and many readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +104,11 @@ impl Manager {
                 // WAL: readers and the writer do not wait for each other. FULL: what was acknowledged
                 // survives a power cut.
                 connection
-                    .batch_execute(
-                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-                         PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY;",
-                    )
+                    .batch_execute(&format!(
+                        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                         PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY; \
+                         PRAGMA journal_size_limit = {WAL_LIMIT};"
+                    ))
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
                 if self.access == Access::Read {
                     connection
@@ -127,6 +144,8 @@ struct Pooled {
     db: Db,
     /// What the server has been told of the time that a statement may take.
     statement: Option<Duration>,
+    /// What the server calls this session, where that was asked.
+    session: Option<String>,
     /// The server closed it, as a statement found out: Diesel itself notices only in transactions.
     is_lost: bool,
 }
@@ -134,15 +153,53 @@ struct Pooled {
 impl Pooled {
     fn new(mut db: Db) -> Self {
         db.set_instrumentation(Meter::new());
-        Self { db, statement: None, is_lost: false }
+        Self { db, statement: None, session: None, is_lost: false }
     }
 
     /// Does `work` within its time, and remembers where that finds the connection lost.
     fn run<T>(&mut self, time: &Time, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
         let told = self.tell(time.statement);
-        let answer = told.and_then(|()| deadline::until(time.deadline, || work(&mut self.db)));
+        let answer = told.and_then(|()| match &time.cancel {
+            None => deadline::until(time.end(), || work(&mut self.db)),
+            Some(cancel) => self.run_until(cancel, time, work),
+        });
         self.is_lost |= matches!(&answer, Err(Error::Unavailable(cause)) if is_cut(cause.as_ref()));
         answer
+    }
+
+    /// Does `work` until it is cancelled.
+    fn run_until<T>(
+        &mut self,
+        cancel: &CancelToken,
+        time: &Time,
+        work: impl FnOnce(&mut Db) -> Result<T>,
+    ) -> Result<T> {
+        /// The session may be cancelled until then, however the work ends.
+        struct Running<'a>(&'a CancelToken, &'a mut bool);
+        impl Drop for Running<'_> {
+            fn drop(&mut self) {
+                *self.1 |= !self.0.end();
+            }
+        }
+        let session = self.session()?;
+        if !cancel.begin(&session) {
+            return Err(Error::TimedOut("it was cancelled before it began".into()));
+        }
+        let _running = Running(cancel, &mut self.is_lost);
+        deadline::until(time.end(), || work(&mut self.db))
+    }
+
+    /// What the server calls this session: a round trip the first time. An embedded file has no sessions.
+    fn session(&mut self) -> Result<String> {
+        let Db::Postgres(connection) = &mut self.db else { return Ok(String::new()) };
+        if let Some(session) = &self.session {
+            return Ok(session.clone());
+        }
+        let select =
+            sql_query(format!("SELECT {SESSION} AS name FROM pg_stat_activity WHERE pid = pg_backend_pid()"));
+        let Session { name } = meter::uncounted(|| select.get_result(connection))?;
+        self.session = Some(name.clone());
+        Ok(name)
     }
 
     /// Tells the server how long a statement may take: a round trip where the last work had other limits.
@@ -162,6 +219,13 @@ impl Pooled {
     }
 }
 
+/// A row of `pg_stat_activity`.
+#[derive(QueryableByName)]
+struct Session {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
 /// Whether the server has closed the connection.
 fn is_cut(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     matches!(
@@ -177,13 +241,18 @@ fn is_cut(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
 struct Time {
     statement: Option<Duration>,
     deadline: Option<Instant>,
+    cancel: Option<CancelToken>,
 }
 
 impl Time {
     /// From now on.
     fn within(limits: Limits) -> Self {
         let deadline = limits.statement.and_then(|time| Instant::now().checked_add(time));
-        Self { statement: limits.statement, deadline }
+        Self { statement: limits.statement, deadline, cancel: None }
+    }
+
+    fn end(&self) -> End {
+        End { deadline: self.deadline, is_cancelled: self.cancel.as_ref().map(CancelToken::flag) }
     }
 }
 
@@ -217,13 +286,15 @@ pub struct PoolState {
 
 /// An open database: a pool of readers and, on SQLite, one writer.
 ///
-/// PostgreSQL has one pool for both. Clones share the pools.
+/// PostgreSQL has one pool for both. One connection more is kept apart, see [`Database::check`]. Clones share all of them.
 #[derive(Debug, Clone)]
 pub struct Database {
     url: DatabaseUrl,
     readers: r2d2::Pool<Manager>,
     writers: r2d2::Pool<Manager>,
+    control: r2d2::Pool<Manager>,
     limits: Limits,
+    cancel: Option<CancelToken>,
 }
 
 impl Database {
@@ -247,11 +318,9 @@ impl Database {
         let manager = Manager { url: url.clone(), access: Access::Write };
         let mut first = manager.connect_bare().map_err(|e| fail(e.to_string()))?;
         if let Db::Postgres(connection) = &mut first {
-            let encoding = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>(
-                "current_setting('server_encoding')",
-            ))
-            .get_result::<String>(connection)
-            .map_err(|e| fail(e.to_string()))?;
+            let encoding = diesel::select(diesel::dsl::sql::<Text>("current_setting('server_encoding')"))
+                .get_result::<String>(connection)
+                .map_err(|e| fail(e.to_string()))?;
             if encoding != "UTF8" {
                 return Err(fail(format!("its encoding is {encoding}, and must be UTF8")));
             }
@@ -264,10 +333,10 @@ impl Database {
         manager.set_up(&mut first).map_err(|e| fail(e.to_string()))?;
         drop(first);
 
-        let pool = |access, size: u32| {
+        let pool = |access, size: u32, idle: u32| {
             r2d2::Pool::builder()
                 .max_size(size)
-                .min_idle(Some(1))
+                .min_idle(Some(idle))
                 .connection_timeout(Limits::default().connection)
                 // A ping before each use would be a round trip a request; `read` retries instead.
                 .test_on_check_out(false)
@@ -275,14 +344,16 @@ impl Database {
                 .map_err(|e| fail(e.to_string()))
         };
         let writers = match url.engine() {
-            Engine::Sqlite => pool(Access::Write, 1)?,
-            Engine::Postgres => pool(Access::Write, connections)?,
+            Engine::Sqlite => pool(Access::Write, 1, 1)?,
+            Engine::Postgres => pool(Access::Write, connections, 1)?,
         };
         let readers = match url.engine() {
-            Engine::Sqlite => pool(Access::Read, connections)?,
+            Engine::Sqlite => pool(Access::Read, connections, 1)?,
             Engine::Postgres => writers.clone(),
         };
-        Ok(Self { url: url.clone(), readers, writers, limits: Limits::default() })
+        // Commands have no use for it: it is made when it is first asked for.
+        let control = pool(Access::Read, 1, 0)?;
+        Ok(Self { url: url.clone(), readers, writers, control, limits: Limits::default(), cancel: None })
     }
 
     /// The same pools for work with limits of its own, such as that of requests.
@@ -295,6 +366,12 @@ impl Database {
     #[must_use]
     pub fn unhurried(&self) -> Self {
         self.limited(Limits { statement: None, ..self.limits })
+    }
+
+    /// The same for reads that end when [`Database::cancel`] is called with this token.
+    #[must_use]
+    pub fn cancelled_by(&self, token: CancelToken) -> Self {
+        Self { cancel: Some(token), ..self.clone() }
     }
 
     /// The engine behind it.
@@ -311,10 +388,51 @@ impl Database {
     /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
     /// [`Error::TimedOut`].
     pub fn read<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
-        let mut lent = self.lend(&self.readers)?;
-        let time = Time::within(self.limits);
+        self.read_from(&self.readers, work)
+    }
+
+    /// Lends `work`, which only reads, the connection that no other work can have, and which has limits of its own: a
+    /// second to get it, and a second for each statement. Pools whose connections are all in use do not delay it.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub fn check<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
+        let apart = Self { limits: CONTROL, cancel: None, ..self.clone() };
+        apart.read_from(&self.control, work)
+    }
+
+    /// Ends reads that run under this token, and has none begin any more.
+    ///
+    /// SQLite ends them by itself, within some 20 microseconds of its work. On PostgreSQL this takes the connection of
+    /// [`Database::check`], a round trip at a time, until the reads have ended or the server does not answer.
+    pub fn cancel(&self, token: &CancelToken) {
+        token.cancel();
+        // Again and again: a read may have been between two of its statements.
+        for pause in (0..).map(|n: u32| Duration::from_millis(u64::from(n.min(10) * 10))) {
+            std::thread::sleep(pause);
+            let Some(session) = self.server_session(token) else { return };
+            let statement = sql_query(format!(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {SESSION} = $1"
+            ));
+            let sent = self
+                .check(|connection| Ok(statement.clone().bind::<Text, _>(&session).execute(connection)?));
+            token.told(sent.is_ok());
+        }
+    }
+
+    fn server_session(&self, token: &CancelToken) -> Option<String> {
+        match self.engine() {
+            Engine::Sqlite => None,
+            Engine::Postgres => token.tell(),
+        }
+    }
+
+    fn read_from<T>(&self, pool: &r2d2::Pool<Manager>, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
+        let mut lent = self.lend(pool)?;
+        let time = Time { cancel: self.cancel.clone(), ..Time::within(self.limits) };
         let answer = lent.run(&time, &work);
-        if lent.is_lost {
+        let is_wanted = time.cancel.as_ref().is_none_or(|cancel| !cancel.is_cancelled());
+        if lent.is_lost && is_wanted {
             self.reconnect(&mut lent)?;
             return lent.run(&time, &work);
         }

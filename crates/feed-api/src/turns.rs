@@ -8,6 +8,8 @@
 //! Nothing here reads HTTP. The library gets bytes up to an empty line, which headers and bodies in chunks end with, and
 //! then more when it has answered, or when whoever answers asks for more of the body.
 
+#![expect(clippy::disallowed_types, reason = "bytes as such: no extractor is among them, but that of a test")]
+
 use std::cell::{Cell, RefCell};
 use std::io::Result;
 use std::pin::Pin;

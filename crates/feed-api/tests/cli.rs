@@ -3,9 +3,12 @@
 
 mod binary;
 
+use std::collections::BTreeMap;
+use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
@@ -100,6 +103,63 @@ fn serve_migrates_an_embedded_file_by_itself() {
     assert_eq!(server.status("/readyz"), 200);
     assert_eq!(server.status("/api/feed/"), 200);
     assert!(folder.path().join("pockitflyer.db").exists(), "the default is a file where it was started");
+}
+
+#[test]
+fn files_with_accounts_in_them_are_their_owners_alone_whatever_the_umask() {
+    let with_umask = |umask: &str, arguments: &[&str], folder: &Path| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_feed-api")]);
+        command.args(arguments).current_dir(folder).env_clear().env("PATH", std::env::var("PATH").unwrap());
+        command.env("FEED_JWT_SECRET", SECRET);
+        command
+    };
+    let modes = |folder: &Path| -> BTreeMap<String, u32> {
+        let entries = folder.read_dir().unwrap().map(Result::unwrap);
+        let modes = entries.map(|entry| {
+            let mode = entry.metadata().unwrap().permissions().mode() & 0o7777;
+            (entry.file_name().into_string().unwrap(), mode)
+        });
+        modes.collect()
+    };
+    let files = ["pockitflyer.db", "pockitflyer.db-shm", "pockitflyer.db-wal"];
+    for umask in ["000", "022", "777"] {
+        let folder = tempfile::tempdir().unwrap();
+        let serve = ["serve", "--bind", "127.0.0.1:0"];
+        let server = Running::start(&mut with_umask(umask, &serve, folder.path()));
+        assert_eq!(server.status("/readyz"), 200);
+        let backup = with_umask(umask, &["backup", "copy.db"], folder.path()).output().unwrap();
+        assert!(backup.status.success(), "{backup:?}");
+        let expected = files.into_iter().chain(["copy.db"]).map(|name| (name.to_owned(), 0o600)).collect();
+        assert_eq!(modes(folder.path()), expected, "umask {umask}");
+    }
+    // Where a link leads to, and by every command that makes a database.
+    for arguments in [&["migrate"][..], &["seed", "--users", "20", "--flyers", "30"], &["sweep"]] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("volume")).unwrap();
+        std::os::unix::fs::symlink("volume/data.db", folder.path().join("pockitflyer.db")).unwrap();
+        let done = with_umask("000", arguments, folder.path()).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        assert_eq!(modes(&folder.path().join("volume"))["data.db"], 0o600, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_database_that_everybody_may_read_stays_so_and_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pockitflyer.db");
+    for (mode, is_told) in [(0o644, true), (0o640, false), (0o600, false)] {
+        File::create(&file).unwrap().set_permissions(Permissions::from_mode(mode)).unwrap();
+        let mut command = feed_api(&["serve", "--bind", "127.0.0.1:0"]);
+        let command = command.current_dir(&folder).env("FEED_JWT_SECRET", SECRET).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut told = lines.take_while(|line| !line.contains("listening on"));
+        let is_told_now = told.any(|line| line.contains("WARN") && line.contains("chmod 600 pockitflyer.db"));
+        drop(Running { child, address: String::new(), metrics: String::new() });
+        assert_eq!(is_told_now, is_told, "{mode:o}");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, mode);
+    }
 }
 
 #[test]

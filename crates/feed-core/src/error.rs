@@ -97,30 +97,32 @@ fn summary(errors: &[FieldError]) -> String {
     told.chain(more).collect::<Vec<_>>().join("; ")
 }
 
+/// By kind, and by the texts of SQLite, which are English everywhere. What PostgreSQL tells by no kind of Diesel's is
+/// [`Error::Internal`] here: `db::failure` knows how long it took and tells the rest apart.
 impl From<Diesel> for Error {
     fn from(error: Diesel) -> Self {
-        // SQLite tells of a lock that did not come free and of a deadline only by its text, and so does Diesel of what
-        // PostgreSQL has ended.
         let is_told = |texts: &[&str]| matches!(&error, Diesel::DatabaseError(_, info) if texts.contains(&info.message()));
-        let is_over = is_told(&[
-            "interrupted",
-            "canceling statement due to statement timeout",
-            "canceling statement due to user request",
+        let is_over = is_told(&["interrupted"]);
+        // Another writer is at it; the disk of the file is full or fails; the file may not be written. No request is to
+        // blame.
+        let is_unwritable = is_told(&[
+            "database is locked",
+            "database or disk is full",
+            "disk I/O error",
+            "attempt to write a readonly database",
         ]);
-        let is_busy =
-            is_told(&["database is locked", "deadlock detected", "canceling statement due to lock timeout"]);
-        // The file's disk is full or fails, or it may not be written: nothing that a request is to blame for.
-        let is_unwritable =
-            is_told(&["database or disk is full", "disk I/O error", "attempt to write a readonly database"]);
         match error {
             Diesel::DatabaseError(
                 DatabaseErrorKind::ClosedConnection
                 | DatabaseErrorKind::UnableToSendCommand
-                | DatabaseErrorKind::SerializationFailure,
+                | DatabaseErrorKind::SerializationFailure
+                | DatabaseErrorKind::ReadOnlyTransaction,
                 _,
             ) => Self::Unavailable(Box::new(error)),
+            // The rollback that failed behind it tells less.
+            Diesel::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
             _ if is_over => Self::TimedOut(Box::new(error)),
-            _ if is_busy || is_unwritable => Self::Unavailable(Box::new(error)),
+            _ if is_unwritable => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }
     }

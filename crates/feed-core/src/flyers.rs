@@ -171,7 +171,7 @@ fn begins_within_a_year(valid_from: NaiveDateTime, now: NaiveDateTime) -> Result
 
 /// Changes a flyer of `caller`, in a transaction of the caller's.
 ///
-/// A change of the validity takes the mark off that a sweep may have set: a flyer with it is in no feed.
+/// What changes nothing writes nothing. A change of the validity takes the mark off that a sweep may have set: a flyer with it is in no feed.
 ///
 /// # Errors
 /// [`Error::Invalid`] for input that breaks a rule, alone or with what stays; [`Error::NotFound`],
@@ -185,51 +185,88 @@ pub fn update(
 ) -> Result<()> {
     change.validate()?;
     crate::users::lock(connection, caller)?;
-    let mut flyer = own(connection, caller, flyer_id)?;
+    let before = own(connection, caller, flyer_id)?;
     if let Some(valid_from) = change.valid_from {
         begins_within_a_year(valid_from, now)?;
-        flyer.valid_from = valid_from;
     }
-    if let Some(valid_until) = change.valid_until {
-        flyer.valid_until = valid_until;
-        flyer.expired = false;
-    }
+    let flyer = change.applied_to(&before);
     if flyer.valid_from >= flyer.valid_until {
         return Err(match change.valid_until {
             Some(_) => Error::invalid("valid_until", "must lie after valid_from"),
             None => Error::invalid("valid_from", "must lie before valid_until"),
         });
     }
-    let categories = change.categories.clone().map_or(flyer.categories, Categories::from);
-    let new_text =
-        |changed: &Option<Trimmed>, old: String| changed.as_ref().map_or(old, |text| text.0.clone());
-    flyer.title = new_text(&change.title, flyer.title);
-    flyer.description = new_text(&change.description, flyer.description);
-    flyer.location_address = new_text(&change.location_address, flyer.location_address);
+    let images = match &change.images {
+        Some(images) if !are_images(connection, flyer_id, images)? => Some(images),
+        _ => None,
+    };
+    // What is written moves the version of everybody's feeds, whether it is another or not.
+    if flyer == before && images.is_none() {
+        return Ok(());
+    }
+    // The favorites have copies of these: who writes them writes all favorites of the flyer.
+    let copied =
+        |flyer: &Flyer| (i16::from(flyer.categories), flyer.valid_from, flyer.valid_until, flyer.expired);
+    let is_copied = copied(&flyer) != copied(&before);
     diesel::update(flyers::table.find(flyer_id))
         .set((
+            // Always, so that new images alone move the version too.
             flyers::title.eq(&flyer.title),
             flyers::description.eq(&flyer.description),
             flyers::location_address.eq(&flyer.location_address),
-            flyers::latitude.eq(change.latitude.unwrap_or(flyer.latitude)),
-            flyers::longitude.eq(change.longitude.unwrap_or(flyer.longitude)),
-            flyers::categories.eq(i16::from(categories)),
-            flyers::valid_from.eq(flyer.valid_from),
-            flyers::valid_until.eq(flyer.valid_until),
-            flyers::expired.eq(flyer.expired),
+            flyers::latitude.eq(flyer.latitude),
+            flyers::longitude.eq(flyer.longitude),
+            is_copied.then_some((
+                flyers::categories.eq(i16::from(flyer.categories)),
+                flyers::valid_from.eq(flyer.valid_from),
+                flyers::valid_until.eq(flyer.valid_until),
+                flyers::expired.eq(flyer.expired),
+            )),
         ))
         .named("flyer_change")
         .execute(connection)?;
-    if change.title.is_some() || change.description.is_some() || change.location_address.is_some() {
+    let texts = |flyer: &Flyer| text::of_flyer(&flyer.title, &flyer.description, &flyer.location_address);
+    if texts(&flyer) != texts(&before) {
         text::write_flyer(connection, FlyerText::from(&flyer))?;
     }
-    if let Some(images) = &change.images {
+    if let Some(images) = images {
         diesel::delete(flyer_images::table.filter(flyer_images::flyer_id.eq(flyer_id)))
             .named("flyer_images_anew")
             .execute(connection)?;
         insert_images(connection, flyer_id, images)?;
     }
     Ok(())
+}
+
+impl FlyerChange {
+    /// The flyer as it is afterwards.
+    fn applied_to(&self, before: &Flyer) -> Flyer {
+        let text = |new: &Option<Trimmed>, old: &String| new.as_ref().map_or(old, |text| &text.0).clone();
+        let valid_until = self.valid_until.unwrap_or(before.valid_until);
+        Flyer {
+            title: text(&self.title, &before.title),
+            description: text(&self.description, &before.description),
+            location_address: text(&self.location_address, &before.location_address),
+            latitude: self.latitude.unwrap_or(before.latitude),
+            longitude: self.longitude.unwrap_or(before.longitude),
+            categories: self.categories.clone().map_or(before.categories, Categories::from),
+            valid_from: self.valid_from.unwrap_or(before.valid_from),
+            valid_until,
+            expired: before.expired && valid_until == before.valid_until,
+            ..*before
+        }
+    }
+}
+
+/// Whether a flyer has just these images.
+fn are_images(connection: &mut Db, flyer_id: i64, images: &[NewImage]) -> Result<bool> {
+    let urls: Vec<String> = flyer_images::table
+        .filter(flyer_images::flyer_id.eq(flyer_id))
+        .order(flyer_images::position)
+        .select(flyer_images::url)
+        .named("flyer_images_that_were")
+        .load(connection)?;
+    Ok(urls.iter().eq(images.iter().map(|image| &image.url.0)))
 }
 
 /// A flyer of `caller`, which nobody else changes until the transaction ends.

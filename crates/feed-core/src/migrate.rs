@@ -7,7 +7,7 @@ use diesel::dsl::sql;
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -29,17 +29,59 @@ const TURN: Duration = Duration::from_millis(50);
 /// Any number of processes may do so at once: one works, and the others wait for it.
 ///
 /// # Errors
-/// [`Error::Internal`] when one fails; those before it stay.
+/// [`Error::Internal`] when one fails; those before it stay. On PostgreSQL, what would make one fail for sure is told
+/// before the first begins.
 pub fn run(connection: &mut Db) -> Result<Vec<String>> {
     match connection.engine() {
         Engine::Postgres => {
             diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
-            let done = run_pending(connection);
+            let done = refuse_hopeless(connection).and_then(|()| run_pending(connection));
             diesel::sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
             done
         }
         Engine::Sqlite => run_in_turns(connection),
     }
+}
+
+/// What migrations need of a server, each as a query for the reason why they cannot run, or for NULL.
+const NEEDS: [&str; 7] = [
+    "CASE current_setting('transaction_read_only') WHEN 'on' THEN 'the server takes no writes' END",
+    "CASE WHEN current_schema() IS NULL THEN format('no schema of the search path (%s) is there, or may be used', \
+     current_setting('search_path')) END",
+    "CASE WHEN NOT has_schema_privilege(current_schema(), 'CREATE') THEN format('%s may create nothing in the schema \
+     %s: GRANT CREATE ON SCHEMA %2$I TO %1$I', current_user, current_schema()) END",
+    "(SELECT format('the table %s belongs to %s, and %s may not change it', relname, pg_get_userbyid(relowner), \
+     current_user) FROM pg_class WHERE relnamespace = CAST(current_schema() AS regnamespace) AND relkind = 'r' \
+     AND relname IN ('__diesel_schema_migrations', 'users', 'flyers', 'favorites', 'follows', 'content_versions') \
+     AND NOT pg_has_role(relowner, 'USAGE') LIMIT 1)",
+    "(SELECT format('the server lacks %s, which come with PostgreSQL (contrib modules)', string_agg(name, ' and ')) \
+     FROM unnest(ARRAY['pg_trgm', 'btree_gin']) AS name WHERE name NOT IN (SELECT extname FROM pg_extension) \
+     AND name NOT IN (SELECT a.name FROM pg_available_extensions a) HAVING count(*) > 0)",
+    "(SELECT format('%s may not make the extension %s: GRANT CREATE ON DATABASE %I TO %1$I, or have a superuser say \
+     CREATE EXTENSION %2$I', current_user, name, current_database()) FROM unnest(ARRAY['pg_trgm', 'btree_gin']) AS needed (name) \
+     WHERE name NOT IN (SELECT extname FROM pg_extension) AND NOT CAST(current_setting('is_superuser') AS boolean) AND \
+     NOT (has_database_privilege(current_database(), 'CREATE') AND EXISTS (SELECT FROM pg_available_extension_versions v \
+     WHERE v.name = needed.name AND trusted)) LIMIT 1)",
+    "(SELECT format('%s may not use the schema %s of the extension %s: GRANT USAGE ON SCHEMA %2$I TO %1$I', \
+     current_user, nspname, extname) FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace \
+     WHERE extname = 'pg_trgm' AND NOT has_schema_privilege(nspname, 'USAGE'))",
+];
+
+/// Says what would make a migration fail on a server, where one is to run.
+///
+/// Each migration is kept or not as a whole, but those before it are kept: an operator would find the database between
+/// two versions.
+fn refuse_hopeless(connection: &mut Db) -> Result<()> {
+    if !is_pending(connection)? {
+        return Ok(());
+    }
+    for need in NEEDS {
+        let reason: Option<String> = diesel::select(sql::<Nullable<Text>>(need)).get_result(connection)?;
+        if let Some(reason) = reason {
+            return Err(Error::Internal(format!("no migration has begun: {reason}").into()));
+        }
+    }
+    Ok(())
 }
 
 /// SQLite has no lock that outlasts a migration's own transaction: who comes second fails, and finds that

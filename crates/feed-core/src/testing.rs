@@ -1,13 +1,25 @@
 //! A database of its own for each test, on either engine.
 //!
-//! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names; `scripts/pg run` starts one.
+//! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names, as a superuser; `scripts/pg run` starts one. It
+//! belongs to an ordinary role, as a service's should, and tests are that role.
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 
-use crate::db::{Database, DatabaseUrl, Engine};
+use crate::db::{Database, DatabaseUrl, Engine, Parts};
 use crate::migrate;
 use crate::sql::{Statement, Value};
+
+/// The role that tests are on PostgreSQL.
+pub const ROLE: &str = "feed_test";
+
+/// Any number of tests may try at once.
+const MAKE_ROLE: &str = "DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'feed_test') THEN
+        CREATE ROLE feed_test LOGIN;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$";
 
 /// A migrated, empty database that goes when the value does.
 #[derive(Debug)]
@@ -57,11 +69,12 @@ impl TestDatabase {
                     "FEED_TEST_POSTGRES names a server: run the tests by scripts/test or scripts/pg run",
                 );
                 let name = format!("test_{:032x}", rand::random::<u128>());
-                PgConnection::establish(&maintenance_url)
-                    .expect("the test server answers")
-                    .batch_execute(&format!("CREATE DATABASE {name}"))
+                let mut server = PgConnection::establish(&maintenance_url).expect("the test server answers");
+                server.batch_execute(MAKE_ROLE).expect("a role for tests");
+                server
+                    .batch_execute(&format!("CREATE DATABASE {name} OWNER {ROLE}"))
                     .expect("a database of its own");
-                (with_database(&maintenance_url, &name), Home::Server { maintenance_url, name })
+                (as_role(&with_database(&maintenance_url, &name)), Home::Server { maintenance_url, name })
             }
         };
         let parsed: DatabaseUrl = url.parse().expect("a database URL");
@@ -109,14 +122,18 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The same server with another database: the path of the URL, before any parameters.
+/// The same server with another database.
 #[must_use]
 pub fn with_database(url: &str, name: &str) -> String {
-    let (base, parameters) = url.split_once('?').map_or((url, None), |(b, p)| (b, Some(p)));
-    let authority_end = base.find("://").map_or(0, |i| i + 3);
-    let path = base[authority_end..].find('/').map_or(base.len(), |i| authority_end + i);
-    let parameters = parameters.map(|p| format!("?{p}")).unwrap_or_default();
-    format!("{}/{name}{parameters}", &base[..path])
+    Parts::of(url).with_database(name).to_string()
+}
+
+/// The same database as [`ROLE`].
+fn as_role(url: &str) -> String {
+    let (start, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let others = parameters.split('&').filter(|p| !p.is_empty() && !p.starts_with("user="));
+    let parameters: Vec<_> = others.map(str::to_owned).chain([format!("user={ROLE}")]).collect();
+    format!("{start}?{}", parameters.join("&"))
 }
 
 /// Runs `test` on an empty database of each engine, and says on which one it failed.

@@ -386,17 +386,18 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
                 return Err(wrong_current_password());
             }
         }
-        // Only what is changed: a name or picture that is written moves the version of everybody's feeds.
+        // Only what is another: a name or picture that is written moves the version of everybody's feeds.
+        let before = own_profile(connection, user)?;
+        let name = change.username.as_ref().map(AsRef::as_ref).filter(|name| *name != before.username);
+        let picture = change.profile_picture_url.as_ref().map(|url| url.as_ref().map(AsRef::as_ref));
+        let picture = picture.filter(|url| *url != before.profile_picture_url.as_deref());
         let changed = (
-            change.username.as_ref().map(|name| users::username.eq(name.as_ref())),
-            change
-                .profile_picture_url
-                .as_ref()
-                .map(|url| users::profile_picture_url.eq(url.as_ref().map(AsRef::as_ref))),
+            name.map(|name| users::username.eq(name)),
+            picture.map(|url| users::profile_picture_url.eq(url)),
             hashes.as_ref().map(|(_, new)| users::password_hash.eq(new)),
         );
         if matches!(changed, (None, None, None)) {
-            return own_profile(connection, user);
+            return Ok(before);
         }
         let updated =
             diesel::update(users::table.find(user)).set(changed).named("account_change").execute(connection);
@@ -404,8 +405,8 @@ pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<
             Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
             Err(error) => Err(error.into()),
             Ok(_) => {
-                if let Some(name) = &change.username {
-                    text::write_user(connection, UserText::new(user, name.as_ref()))?;
+                if let Some(name) = name {
+                    text::write_user(connection, UserText::new(user, name))?;
                 }
                 own_profile(connection, user)
             }

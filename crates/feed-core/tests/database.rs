@@ -103,6 +103,26 @@ fn a_url_that_libpq_cannot_read_does_not_print_its_password() {
 }
 
 #[test]
+fn a_url_may_end_and_be_written_as_libpq_lets_it() {
+    let test = TestDatabase::new(Engine::Postgres);
+    let (start, parameters) = test.url.split_once('?').unwrap();
+    let (name, host) = (start.rsplit('/').next().unwrap(), parameters.strip_prefix("host=").unwrap());
+    let (host, others) = host.split_once('&').unwrap();
+    let encoded = host.replace('/', "%2F");
+    for url in [
+        format!("{}&", test.url),
+        format!("postgres://feed_test@{encoded}:5432/{name}?"),
+        format!("postgres://feed_test:pass?w#rd@{encoded}/{name}"),
+        format!("postgresql://feed_test:@{encoded},{encoded}:5432/{name}?"),
+        format!("postgres://{encoded}?{others}&dbname={name}&connect%5Ftimeout=9"),
+    ] {
+        let database = Database::open(&url.parse().unwrap(), 1).unwrap();
+        database.write(|c| add_user(c, &url)).unwrap();
+    }
+    assert_eq!(test.database.read(names).unwrap().len(), 5);
+}
+
+#[test]
 fn a_failed_write_leaves_nothing() {
     on_both(|test| {
         let failed: Result<()> = test.database.write(|c| {

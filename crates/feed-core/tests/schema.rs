@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use feed_core::db::{Db, Engine};
+use feed_core::db::{Database, Db, Engine};
 use feed_core::migrate;
 use feed_core::models::{Favorite, Flyer, FlyerImage, Follow, User};
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
-use feed_core::testing::{TestDatabase, on_both};
+use feed_core::testing::{TestDatabase, on_both, with_database};
 use pretty_assertions::assert_eq;
 
 #[derive(QueryableByName)]
@@ -67,6 +67,84 @@ fn up_down_up_leaves_the_same_schema() {
             })
             .unwrap();
     }
+}
+
+fn on_server(test: &TestDatabase, statements: &[&str]) {
+    test.database
+        .with_writer(|c| {
+            for statement in statements {
+                diesel::sql_query(*statement).execute(c)?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn extensions_may_be_in_a_schema_of_their_own() {
+    let test = TestDatabase::unmigrated(Engine::Postgres);
+    let extensions = ["pg_trgm", "btree_gin"].map(|e| format!("CREATE EXTENSION {e} SCHEMA \"Their own\""));
+    on_server(&test, &["CREATE SCHEMA \"Their own\"", &extensions[0], &extensions[1]]);
+    test.database.with_writer(migrate::run).unwrap();
+    let path = diesel::dsl::sql::<Text>("current_setting('search_path')");
+    let path: String = test.database.with_writer(|c| Ok(diesel::select(path).get_result(c)?)).unwrap();
+    assert!(!path.contains("Their own"), "the connection is as it was: {path}");
+    let definition = "SELECT indexdef AS line FROM pg_indexes WHERE indexname = 'flyer_texts_trigrams'";
+    let definition: Line = test.database.read(|c| Ok(diesel::sql_query(definition).get_result(c)?)).unwrap();
+    assert!(definition.line.contains("\"Their own\".gin_trgm_ops"), "{}", definition.line);
+}
+
+/// Rights that an ordinary role may lack, and what else a server may refuse.
+#[test]
+fn migrations_that_cannot_run_say_so_before_the_first_begins() {
+    let trigrams = ["CREATE SCHEMA extensions", "CREATE EXTENSION pg_trgm SCHEMA extensions"];
+    for (statements, told) in [
+        (
+            &["REVOKE CREATE ON SCHEMA public FROM pg_database_owner, public"][..],
+            "GRANT CREATE ON SCHEMA public TO feed_test",
+        ),
+        (&["REVOKE CREATE ON DATABASE %NAME FROM feed_test, public"], "GRANT CREATE ON DATABASE"),
+        (
+            &[trigrams[0], trigrams[1], "REVOKE ALL ON SCHEMA extensions FROM feed_test"],
+            "GRANT USAGE ON SCHEMA extensions",
+        ),
+        (&["ALTER DATABASE %NAME SET search_path = nowhere"], "search path (nowhere)"),
+        (&["ALTER DATABASE %NAME SET default_transaction_read_only = on"], "takes no writes"),
+    ] {
+        let test = TestDatabase::unmigrated(Engine::Postgres);
+        let name = test.url.split(['/', '?']).nth(3).unwrap();
+        let statements: Vec<_> = statements.iter().map(|s| s.replace("%NAME", name)).collect();
+        on_server(&test, &statements.iter().map(String::as_str).collect::<Vec<_>>());
+        let again = Database::open(&test.url.parse().unwrap(), 1).unwrap();
+        let refused = again.with_writer(migrate::run).unwrap_err();
+        let reason = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(reason.starts_with("no migration has begun: ") && reason.contains(told), "{reason}");
+        let tables =
+            "SELECT relname::text AS line FROM pg_class WHERE relkind = 'r' AND NOT relname ~ '^(pg|sql)_'";
+        let tables: Vec<Line> = again.read(|c| Ok(diesel::sql_query(tables).load(c)?)).unwrap();
+        assert!(tables.is_empty(), "{told}: {}", tables.len());
+    }
+}
+
+#[test]
+fn tables_of_another_role_are_told_before_a_migration_begins() {
+    let test = TestDatabase::new(Engine::Postgres);
+    let server = std::env::var("FEED_TEST_POSTGRES").unwrap();
+    let name = test.url.split(['/', '?']).nth(3).unwrap();
+    let superuser = Database::open(&with_database(&server, name).parse().unwrap(), 1).unwrap();
+    superuser
+        .with_writer(|c| {
+            diesel::sql_query("ALTER TABLE flyers OWNER TO CURRENT_USER").execute(c)?;
+            Ok(diesel::sql_query("DELETE FROM __diesel_schema_migrations WHERE version > '20261125'")
+                .execute(c)?)
+        })
+        .unwrap();
+    let refused = test.database.with_writer(migrate::run).unwrap_err();
+    let reason = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(
+        reason.contains("the table flyers belongs to postgres, and feed_test may not change it"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -3,6 +3,9 @@
 -- Both come with PostgreSQL (its contrib modules), and may be created by whoever owns the database.
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
 CREATE EXTENSION IF NOT EXISTS btree_gin;
+-- Where they were there, it may be in a schema that the search path lacks: until the end of this migration it has it.
+SELECT set_config('search_path', concat_ws(', ', current_setting('search_path'), string_agg(quote_ident(nspname), ', ')), TRUE)
+FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'pg_trgm';
 
 -- What a search compares with: title, description and address of a flyer, folded by Rust, since lower() depends on the
 -- database's locale. A table of its own: what changes a flyer's validity leaves the text and its index alone.

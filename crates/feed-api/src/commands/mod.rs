@@ -192,6 +192,12 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
     let private = config.admin.listen()?;
     let database = config.database.open_current(config.migrate)?;
     complete_texts(&database)?;
+    if let Some(file) = db::open_to_all(&config.database.url()?) {
+        let file = file.display();
+        tracing::warn!(
+            "everybody on this machine may read the database: chmod 600 {file} {file}-wal {file}-shm"
+        );
+    }
     let server = Server::build(config, listener, database, Clock::default())?.with_private(private);
     if let Some(address) = server.private_address()? {
         tracing::info!("metrics on http://{address}/metrics");

@@ -268,8 +268,15 @@ pub enum StartError {
 
 /// An error with its causes in one line: the domain hides them from its callers, the operator needs them.
 pub(crate) fn with_causes(error: &feed_core::Error) -> String {
-    let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
+    let mut text = match error {
+        // It has nothing to say itself.
+        feed_core::Error::Internal(source) => {
+            cause = source.source();
+            source.to_string()
+        }
+        error => error.to_string(),
+    };
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();

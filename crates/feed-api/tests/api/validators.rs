@@ -205,3 +205,73 @@ fn every_write_and_every_moment_that_changes_a_page_changes_its_tag() {
         pages.write("an account that nobody knows goes", 0, || goes(&other));
     });
 }
+
+#[test]
+fn a_change_that_changes_nothing_leaves_every_tag_and_what_was_never_comes_back() {
+    on_both(|app| {
+        let (creator, user, flyers) = reader(app, 2);
+        let flyer = format!("/api/flyers/{}/", flyers[0]);
+        let change = |body: serde_json::Value| app.patch(&flyer, &creator, body).expect(200).json();
+        let me = |body| drop(app.patch("/api/users/me/", &creator, body).expect(200));
+        me(json!({"profile_picture_url": "https://a.example/me.jpg"}));
+        let tags = || -> Vec<String> {
+            let tag = |feed: &String| app.get(feed, Some(&user)).expect(200).header("etag").to_owned();
+            feeds(&creator).iter().map(tag).collect()
+        };
+        let before = tags();
+        let card = change(json!({}));
+        let is_settable = |name: &&str| app.flyer("").get(*name).is_some();
+        for name in card.as_object().unwrap().keys().map(String::as_str).filter(is_settable) {
+            assert_eq!(change(json!({name: card[name]})), card, "{name}");
+        }
+        let username = app.get("/api/users/me/", Some(&creator)).json()["username"].clone();
+        for same in [
+            json!({}),
+            json!({"username": username}),
+            json!({"username": username, "profile_picture_url": "https://a.example/me.jpg"}),
+        ] {
+            me(same);
+        }
+        assert_eq!(tags(), before, "nothing has changed");
+        for (feed, tag) in feeds(&creator).iter().zip(&before) {
+            app.get_known(feed, Some(&user), tag).expect(304);
+        }
+
+        // There and back: each time another tag.
+        let images = |url: &str| json!({"images": [{"url": url}]});
+        let first = json!({"images": card["images"]});
+        let there_and_back = [
+            images("https://a.example/1.jpg"),
+            images("https://a.example/2.jpg"),
+            images("https://a.example/1.jpg"),
+            first,
+            json!({"title": "Other"}),
+            json!({"title": card["title"]}),
+        ];
+        let mut known = before;
+        for body in there_and_back {
+            change(body.clone());
+            let fresh = tags();
+            assert!(fresh.iter().all(|tag| !known.contains(tag)), "{body}");
+            known.extend(fresh);
+        }
+        assert_eq!(change(json!({})), card);
+    });
+}
+
+/// A mark that a sweep has set is taken off by a new end, not by the one that is over.
+#[test]
+fn an_end_that_is_given_again_leaves_the_mark_of_a_sweep() {
+    on_both(|app| {
+        let (creator, user, flyers) = reader(app, 1);
+        let flyer = format!("/api/flyers/{}/", flyers[0]);
+        app.pass(TimeDelta::weeks(2));
+        let now = app.clock.now();
+        app.database.database.write(|c| feed_core::sweep::sweep_batch(c, now)).unwrap();
+        let tag = || app.get("/api/favorites/feed/", Some(&user)).header("etag").to_owned();
+        let before = tag();
+        let until = app.get(&flyer, None).json()["valid_until"].clone();
+        app.patch(&flyer, &creator, json!({"valid_until": until})).expect(200);
+        assert_eq!(tag(), before);
+    });
+}

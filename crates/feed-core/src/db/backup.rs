@@ -2,12 +2,11 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use diesel::{RunQueryDsl, sql_query, sql_types::Text};
 
-use super::{Access, DatabaseUrl, Manager};
+use super::{Access, DatabaseUrl, Manager, private};
 
 /// Why a database is not copied.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +35,7 @@ pub enum BackupError {
 /// Copies the database as it is at one moment into a new file, while others read and write; returns the file's length in
 /// bytes.
 ///
-/// Everything that was acknowledged before is in it. The file appears under its name when it is whole and on the disk.
+/// Everything that was acknowledged before is in it. Only its owner may read it, at any moment. The file appears under its name when it is whole and on the disk.
 /// Nobody waits for it, but the database's log grows by what is written meanwhile: it takes as long as reading and
 /// writing the whole database once.
 ///
@@ -59,21 +58,14 @@ pub fn back_up(url: &DatabaseUrl, file: &Path) -> Result<u64, BackupError> {
 fn copy(url: &DatabaseUrl, from: &Path, name: &str) -> Result<u64, String> {
     let told = |error: io::Error| error.to_string();
     // To open a file that is not there would make one.
-    let mode =
-        fs::metadata(from).map_err(|error| format!("{}: {error}", from.display()))?.permissions().mode();
+    fs::metadata(from).map_err(|error| format!("{}: {error}", from.display()))?;
     let part = Part(format!("{name}.part"));
     // Of one that was cut off.
     match fs::remove_file(&part.0) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
         _ => {}
     }
-    // Whoever may not read the database may not read the copy, at no moment.
-    let copy = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&part.0)
-        .map_err(|error| format!("{}: {error}", part.0))?;
+    let copy = private::create(Path::new(&part.0)).map_err(|error| format!("{}: {error}", part.0))?;
     let manager = Manager { url: url.clone(), access: Access::Write };
     // Bare: what is copied stays as it is, whosever it is.
     let mut database = manager.connect_bare().map_err(|error| error.to_string())?;

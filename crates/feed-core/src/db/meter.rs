@@ -47,6 +47,18 @@ thread_local! {
     }) };
 }
 
+thread_local! {
+    /// How long the statement took that failed last on this thread.
+    static FAILED: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Does `work`, and tells how long the last statement took that failed in it, where one did.
+pub(super) fn with_last_failure<T>(work: impl FnOnce() -> T) -> (T, Option<Duration>) {
+    FAILED.set(None);
+    let value = work();
+    (value, FAILED.take())
+}
+
 /// Does `work`, and tells what this thread took of any database meanwhile.
 ///
 /// Scopes do not nest: what an inner one has seen is not told by the outer one.
@@ -90,9 +102,14 @@ impl Instrumentation for Meter {
             | InstrumentationEvent::CommitTransaction { .. }
             | InstrumentationEvent::RollbackTransaction { .. } => self.is_control = true,
             InstrumentationEvent::StartQuery { .. } => self.started = Some(Instant::now()),
-            InstrumentationEvent::FinishQuery { .. } => {
-                let statements = u32::from(!std::mem::take(&mut self.is_control));
+            InstrumentationEvent::FinishQuery { error, .. } => {
+                let is_control = std::mem::take(&mut self.is_control);
+                let statements = u32::from(!is_control);
                 let database = self.started.take().map(|started| started.elapsed()).unwrap_or_default();
+                // A rollback that fails, too, is none of the work.
+                if error.is_some() && !is_control {
+                    FAILED.set(Some(database));
+                }
                 add(Usage { statements, database, waiting: Duration::ZERO });
             }
             _ => {}

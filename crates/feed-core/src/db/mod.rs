@@ -4,7 +4,9 @@ mod backup;
 mod cancel;
 mod connection;
 mod deadline;
+mod failure;
 mod meter;
+mod private;
 mod url;
 mod wal;
 
@@ -27,6 +29,9 @@ pub use connection::{Db, Engine, MultiBackend};
 use deadline::End;
 use meter::Meter;
 pub use meter::{Usage, measured};
+pub use private::open_to_all;
+#[cfg(feature = "testing")]
+pub(crate) use url::Parts;
 pub use url::{BadDatabaseUrl, DatabaseUrl};
 use url::{with_patience, without_secrets};
 pub use wal::WAL_LIMIT;
@@ -86,6 +91,7 @@ impl Manager {
                 // "./": a relative path must not be taken for a URI or for `:memory:`.
                 let path = if path.starts_with('/') { path.clone() } else { format!("./{path}") };
                 deadline::install()?;
+                private::create_missing(std::path::Path::new(&path));
                 Db::Sqlite(SqliteConnection::establish(&path)?)
             }
             DatabaseUrl::Postgres(url) => Db::Postgres(PgConnection::establish(&with_patience(url))?),
@@ -125,12 +131,13 @@ impl Manager {
                 // it sees no difference between the others. The name is for whoever looks at the server, unless the
                 // URL gives another one.
                 connection
-                    .batch_execute(
+                    .batch_execute(&format!(
                         "SET plan_cache_mode = force_generic_plan; SET jit = off; SET timezone = 'UTC'; \
                          SET random_page_cost = 1.1; SET seq_page_cost = 20; \
                          SELECT set_config('application_name', 'feed-api', false) \
-                         WHERE current_setting('application_name') = '';",
-                    )
+                         WHERE current_setting('application_name') = ''; {}",
+                        failure::SPEAK_ENGLISH
+                    ))
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
             }
         }
@@ -146,7 +153,8 @@ struct Pooled {
     statement: Option<Duration>,
     /// What the server calls this session, where that was asked.
     session: Option<String>,
-    /// The server closed it, as a statement found out: Diesel itself notices only in transactions.
+    /// The server closed it or takes no writes, as a statement found out: Diesel itself notices the former only in
+    /// transactions.
     is_lost: bool,
 }
 
@@ -159,12 +167,17 @@ impl Pooled {
     /// Does `work` within its time, and remembers where that finds the connection lost.
     fn run<T>(&mut self, time: &Time, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
         let told = self.tell(time.statement);
-        let answer = told.and_then(|()| match &time.cancel {
-            None => deadline::until(time.end(), || work(&mut self.db)),
-            Some(cancel) => self.run_until(cancel, time, work),
+        let (answer, failed) = meter::with_last_failure(|| {
+            told.and_then(|()| match &time.cancel {
+                None => deadline::until(time.end(), || work(&mut self.db)),
+                Some(cancel) => self.run_until(cancel, time, work),
+            })
         });
-        self.is_lost |= matches!(&answer, Err(Error::Unavailable(cause)) if is_cut(cause.as_ref()));
-        answer
+        self.is_lost |= matches!(&answer, Err(Error::Unavailable(cause)) if is_useless(cause.as_ref()));
+        match self.db {
+            Db::Sqlite(_) => answer,
+            Db::Postgres(_) => answer.map_err(|error| failure::judged(error, failed, time.statement)),
+        }
     }
 
     /// Does `work` until it is cancelled.
@@ -203,15 +216,15 @@ impl Pooled {
     }
 
     /// Tells the server how long a statement may take: a round trip where the last work had other limits.
-    ///
-    /// Waits for locks end sooner, so that a slow statement and one that was held up are told apart.
     fn tell(&mut self, statement: Option<Duration>) -> Result<()> {
         if let Db::Postgres(connection) = &mut self.db
             && self.statement != statement
         {
             // 0 would be no limit.
-            let ms = statement.map_or(0, |time| time.as_millis().max(2));
-            let settings = format!("SET statement_timeout = {ms}; SET lock_timeout = {}", ms / 2);
+            let ms = |time: Duration| time.as_millis().max(1);
+            let (statement_ms, lock_ms) =
+                statement.map_or((0, 0), |time| (ms(time), ms(failure::lock_limit(time))));
+            let settings = format!("SET statement_timeout = {statement_ms}; SET lock_timeout = {lock_ms}");
             meter::uncounted(|| connection.batch_execute(&settings))?;
             self.statement = statement;
         }
@@ -226,12 +239,14 @@ struct Session {
     name: String,
 }
 
-/// Whether the server has closed the connection.
-fn is_cut(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+/// Whether the server has closed the connection, or takes no writes over it: another one may lead to a server that does.
+fn is_useless(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     matches!(
         cause.downcast_ref(),
         Some(diesel::result::Error::DatabaseError(
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::UnableToSendCommand
+                | DatabaseErrorKind::ReadOnlyTransaction,
             _
         ))
     )
@@ -300,7 +315,7 @@ pub struct Database {
 impl Database {
     /// Opens `url` with at most `connections` readers (on PostgreSQL: connections).
     ///
-    /// An embedded file that is not there is created, in a folder that is.
+    /// An embedded file that is not there is created, in a folder that is, and only its owner may read it.
     ///
     /// # Errors
     /// When there is no such folder, the file is no SQLite database, the server does not answer, its database is not

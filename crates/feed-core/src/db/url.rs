@@ -30,12 +30,24 @@ impl DatabaseUrl {
     pub fn redacted(&self) -> String {
         match self {
             Self::Sqlite(path) => format!("sqlite://{path}"),
-            Self::Postgres(url) => secrets(url).into_iter().fold(url.clone(), |url, secret| {
-                url.replace(&format!(":{secret}@"), ":…@")
-                    .replace(&format!("password={secret}"), "password=…")
-            }),
+            Self::Postgres(url) => redacted(Parts::of(url)),
         }
     }
+}
+
+fn redacted(parts: Parts<'_>) -> String {
+    if parts.is_torn() {
+        return format!("{}://…", parts.scheme);
+    }
+    let shown = |(name, value): (&str, Option<&str>)| match value {
+        Some("") => format!("{name}="),
+        Some(_) if is_secret(name) => format!("{name}=…"),
+        Some(value) => format!("{name}={value}"),
+        None => name.to_owned(),
+    };
+    let parameters = parts.parameters().map(shown).collect::<Vec<_>>().join("&");
+    let password = parts.password.map(|password| if password.is_empty() { "" } else { "…" });
+    Parts { password, parameters: parts.parameters.and(Some(&parameters)), ..parts }.to_string()
 }
 
 /// The URL without what may hold a password: safe to print.
@@ -82,40 +94,130 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// The parts of a libpq URL, as libpq itself finds them: `scheme://[user[:password]@]hosts[/database][?parameters]`.
+///
+/// Not those of a web address: there may be several hosts, or none, and `#` is a character like any other.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    scheme: &'a str,
+    user: Option<&'a str>,
+    password: Option<&'a str>,
+    hosts: &'a str,
+    database: Option<&'a str>,
+    parameters: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(url: &'a str) -> Self {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+        let (credentials, rest) = match rest.find(['@', '/']) {
+            Some(at) if rest[at..].starts_with('@') => (Some(&rest[..at]), &rest[at + 1..]),
+            _ => (None, rest),
+        };
+        let (user, password) = match credentials.map(|both| both.split_once(':').ok_or(both)) {
+            Some(Ok((user, password))) => (Some(user), Some(password)),
+            Some(Err(user)) => (Some(user), None),
+            None => (None, None),
+        };
+        let (rest, parameters) = rest.split_once('?').map_or((rest, None), |(rest, p)| (rest, Some(p)));
+        let (hosts, database) = rest.split_once('/').map_or((rest, None), |(hosts, d)| (hosts, Some(d)));
+        Self { scheme, user, password, hosts, database, parameters }
+    }
+
+    /// The same with another database.
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_database(self, name: &'a str) -> Self {
+        Self { database: Some(name), ..self }
+    }
+
+    /// Each parameter and its value, both as they are written. One without `=` has none, and libpq refuses it.
+    pub(crate) fn parameters(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let pieces = self.parameters.unwrap_or_default().split('&').filter(|piece| !piece.is_empty());
+        pieces.map(|piece| piece.split_once('=').map_or((piece, None), |(name, value)| (name, Some(value))))
+    }
+
+    /// Whether a piece of a password may stand in another part, since a character of it is not percent-encoded.
+    fn is_torn(self) -> bool {
+        let has_at = |text: &str| text.contains('@');
+        let is_no_port = |host: &str| {
+            let port = host.split_once(':').map(|(_, port)| port);
+            // Colons are all over an address in brackets.
+            !host.starts_with('[') && port.is_some_and(|port| port.contains(|c: char| !c.is_ascii_digit()))
+        };
+        has_at(self.hosts)
+            || self.hosts.split(',').any(is_no_port)
+            || self.database.is_some_and(has_at)
+            || self.parameters().any(|(name, value)| value.is_none() && has_at(name))
+    }
+
+    /// The password behind the user, and those in parameters (`password`, `sslpassword`, `oauth_client_secret`), as they
+    /// are written.
+    fn secrets(self) -> impl Iterator<Item = &'a str> {
+        let in_parameters =
+            self.parameters().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value);
+        self.password.into_iter().chain(in_parameters).filter(|secret| !secret.is_empty())
+    }
+}
+
+impl fmt::Display for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://", self.scheme)?;
+        if let Some(user) = self.user {
+            let password = self.password.map(|password| format!(":{password}")).unwrap_or_default();
+            write!(f, "{user}{password}@")?;
+        }
+        f.write_str(self.hosts)?;
+        self.database.map_or(Ok(()), |database| write!(f, "/{database}"))?;
+        self.parameters.map_or(Ok(()), |parameters| write!(f, "?{parameters}"))
+    }
+}
+
+/// Whether a parameter of this name holds something that nobody may see; in any spelling.
+fn is_secret(name: &str) -> bool {
+    let name = decoded(name).to_ascii_lowercase();
+    ["password", "secret"].iter().any(|word| name.contains(word))
+}
+
+/// A text without its percent-encoding.
+fn decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 /// The URL with an end to libpq's patience, which has none: a server that is away must not hold threads for minutes.
 ///
-/// Three seconds to connect and ten for what was sent to arrive, where the URL says nothing else.
+/// Three seconds to connect and ten for what was sent to arrive, where the URL says nothing else. They come first: of a
+/// parameter that is there twice libpq takes the last one.
 pub(super) fn with_patience(url: &str) -> String {
-    let mut url = url.to_owned();
-    for (parameter, value, variable) in
-        [("connect_timeout", "3", Some("PGCONNECT_TIMEOUT")), ("tcp_user_timeout", "10000", None)]
-    {
-        if !url.contains(&format!("{parameter}=")) && variable.is_none_or(|v| std::env::var_os(v).is_none()) {
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.extend([parameter, "=", value]);
-        }
+    let parts = Parts::of(url);
+    let mut parameters = vec![];
+    // libpq asks the environment only where the URL says nothing.
+    if std::env::var_os("PGCONNECT_TIMEOUT").is_none() {
+        parameters.push("connect_timeout=3");
     }
-    url
+    parameters.push("tcp_user_timeout=10000");
+    parameters.extend(parts.parameters.filter(|given| !given.is_empty()));
+    Parts { parameters: Some(&parameters.join("&")), ..parts }.to_string()
 }
 
-/// libpq quotes what it cannot read of a URL, the password included.
+/// What libpq says without the passwords of the URL: it quotes what it cannot read of one.
 pub(super) fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
     let DatabaseUrl::Postgres(url) = url else { return reason.to_owned() };
-    let secrets = std::iter::once(url.as_str()).chain(secrets(url));
-    secrets.fold(reason.to_owned(), |text, secret| text.replace(secret, "…"))
-}
-
-/// The passwords in a URL: behind the user, and in parameters (`password`, `sslpassword`).
-fn secrets(url: &str) -> Vec<&str> {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let in_authority = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, p)| p);
-    let in_parameters = url.split("password=").skip(1).filter_map(|rest| rest.split('&').next());
-    in_authority.into_iter().chain(in_parameters).filter(|secret| !secret.is_empty()).collect()
+    let parts = Parts::of(url);
+    if parts.is_torn() {
+        return "the URL cannot be read: '@', '/', '?' and '%' of a password are written as %40, %2F, %3F and %25, \
+                and a port is a number"
+            .to_owned();
+    }
+    let both = |secret: &str| [secret.to_owned(), decoded(secret)];
+    let secrets = std::iter::once(url.clone()).chain(parts.secrets().flat_map(both));
+    secrets.fold(reason.to_owned(), |text, secret| text.replace(&secret, "…"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DatabaseUrl, with_patience};
+    use proptest::prelude::*;
+
+    use super::{DatabaseUrl, Parts, decoded, is_secret, with_patience, without_secrets};
 
     #[test]
     fn accepted_urls() {
@@ -148,10 +250,16 @@ mod tests {
 
     #[test]
     fn a_url_has_an_end_to_its_patience() {
+        const OURS: &str = "connect_timeout=3&tcp_user_timeout=10000";
         for (url, expected) in [
-            ("postgres://u@h/d", "postgres://u@h/d?connect_timeout=3&tcp_user_timeout=10000"),
-            ("postgres:///d?host=/run", "postgres:///d?host=/run&connect_timeout=3&tcp_user_timeout=10000"),
-            ("postgres://h/d?connect_timeout=9", "postgres://h/d?connect_timeout=9&tcp_user_timeout=10000"),
+            ("postgres://u@h/d", format!("postgres://u@h/d?{OURS}")),
+            ("postgres://u@h/d?", format!("postgres://u@h/d?{OURS}")),
+            ("postgres://", format!("postgres://?{OURS}")),
+            ("postgres://h1:1,[::1]:2", format!("postgres://h1:1,[::1]:2?{OURS}")),
+            ("postgres://u:a?b#c@h/d#e", format!("postgres://u:a?b#c@h/d#e?{OURS}")),
+            ("postgres:///d?host=/run&", format!("postgres:///d?{OURS}&host=/run&")),
+            ("postgres://h/d?connect_timeout=9", format!("postgres://h/d?{OURS}&connect_timeout=9")),
+            ("postgres://h/d?connect%5Ftimeout=9", format!("postgres://h/d?{OURS}&connect%5Ftimeout=9")),
         ] {
             assert_eq!(with_patience(url), expected);
         }
@@ -164,15 +272,147 @@ mod tests {
         for (url, shown) in [
             ("postgres://u:hunter2@h:1/d?x=1", "postgres://u:…@h:1/d?x=1"),
             ("postgres://u:hunter2@h1,h2/d", "postgres://u:…@h1,h2/d"),
+            ("postgres://u:hunter2?@[::1]:1/d", "postgres://u:…@[::1]:1/d"),
+            ("postgres://u:%68unter2@h/d?", "postgres://u:…@h/d?"),
             (
                 "postgres://h/d?password=hunter2&x=1&sslpassword=hunter3",
                 "postgres://h/d?password=…&x=1&sslpassword=…",
             ),
+            ("postgres://h/d?PASSWORD=hunter2&password=", "postgres://h/d?PASSWORD=…&password="),
+            ("postgres://h/d?pass%77ord=hunter2", "postgres://h/d?pass%77ord=…"),
+            ("postgres://h/d?oauth_client_secret=hunter2", "postgres://h/d?oauth_client_secret=…"),
             ("postgres://u@h/d", "postgres://u@h/d"),
+            ("postgres://u:@h/d#x", "postgres://u:@h/d#x"),
             ("postgres://u:postgres@h/d", "postgres://u:…@h/d"),
             ("sqlite:///srv/a.db", "sqlite:///srv/a.db"),
         ] {
             assert_eq!(url.parse::<DatabaseUrl>().unwrap().redacted(), shown);
+        }
+        for torn in
+            ["u:hunter@2@h/d", "u:hunter/2@h/d", "u:hunter/2?x@h/d", "u:hunter/2?x=1@h/d", "u:1/2?hunter@h/d"]
+        {
+            let url: DatabaseUrl = format!("postgres://{torn}").parse().unwrap();
+            assert_eq!(url.redacted(), "postgres://…");
+            assert!(without_secrets("the reason", &url).starts_with("the URL cannot be read"));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+        /// libpq itself says what a URL means.
+        #[test]
+        fn libpq_reads_an_edited_url_as_the_one_that_was_given(url in any_url()) {
+            let (given, edited) = (libpq::read(&url), libpq::read(&with_patience(&url)));
+            match (given, edited) {
+                (None, edited) => prop_assert_eq!(edited, None),
+                (Some(given), edited) => {
+                    let mut expected = given;
+                    for (name, value) in [("connect_timeout", "3"), ("tcp_user_timeout", "10000")] {
+                        expected.entry(name.into()).or_insert_with(|| value.into());
+                    }
+                    prop_assert_eq!(edited, Some(expected));
+                }
+            }
+            prop_assert_eq!(Parts::of(&url).to_string(), url);
+        }
+
+        #[test]
+        fn no_password_that_libpq_reads_is_printed(url in any_url()) {
+            let Some(read) = libpq::read(&url) else { return Ok(()) };
+            let parsed: DatabaseUrl = url.parse().unwrap();
+            let printed = decoded(&parsed.redacted());
+            let told = without_secrets(&format!("cannot read {url}"), &parsed);
+            for (_, secret) in read.iter().filter(|(name, _)| is_secret(name)) {
+                // Where it is there once, and for sure as the secret.
+                if secret.contains("hunter") && decoded(&url).matches(secret).count() == 1 {
+                    prop_assert!(!printed.contains(secret) && !told.contains(secret), "{} {}", printed, told);
+                }
+            }
+        }
+    }
+
+    /// Pieces of URLs and what separates them, in any order.
+    fn any_url() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "/",
+            "/",
+            "?",
+            "?",
+            "&",
+            "&",
+            "=",
+            "@",
+            ":",
+            ",",
+            "#",
+            "%",
+            "[::1]",
+            "[",
+            "h",
+            "d",
+            "u",
+            "5432",
+            "hunter2",
+            "hunter%32",
+            "%68unter",
+            "%2F",
+            "%40",
+            "password=",
+            "pass%77ord=",
+            "sslpassword=",
+            "connect_timeout=9",
+            "connect%5Ftimeout=8",
+            "tcp_user_timeout=7",
+            "host=",
+            "user=",
+            "dbname=",
+            "ä",
+            "+",
+        ]);
+        let likely = prop::sample::select(vec![
+            "",
+            "u@h/d?",
+            "u:hunter2@h/d?",
+            "u:hunter2@h/d",
+            "h/d?",
+            "/d?host=/run",
+        ]);
+        (likely, prop::collection::vec(piece, 0..8))
+            .prop_map(|(start, pieces)| format!("postgres://{start}{}", pieces.concat()))
+    }
+
+    mod libpq {
+        #![expect(unsafe_code, reason = "libpq is a C library")]
+
+        use std::collections::BTreeMap;
+        use std::ffi::{CStr, CString};
+
+        /// What libpq reads in a URL, by name; none where it refuses it.
+        pub(super) fn read(url: &str) -> Option<BTreeMap<String, String>> {
+            let url = CString::new(url).unwrap();
+            let mut message = std::ptr::null_mut();
+            // SAFETY: a text that ends with 0, and a place for a message.
+            let options = unsafe { pq_sys::PQconninfoParse(url.as_ptr(), &raw mut message) };
+            if options.is_null() {
+                // SAFETY: libpq made it, or it is null.
+                unsafe { pq_sys::PQfreemem(message.cast()) };
+                return None;
+            }
+            let mut read = BTreeMap::new();
+            let mut option = options;
+            // SAFETY: an array whose last element has no keyword; texts in it end with 0.
+            unsafe {
+                while !(*option).keyword.is_null() {
+                    if !(*option).val.is_null() {
+                        let text = |start| CStr::from_ptr(start).to_string_lossy().into_owned();
+                        read.insert(text((*option).keyword), text((*option).val));
+                    }
+                    option = option.add(1);
+                }
+                pq_sys::PQconninfoFree(options);
+            }
+            Some(read)
         }
     }
 }

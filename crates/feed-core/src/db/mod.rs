@@ -199,7 +199,11 @@ impl Pooled {
             return Err(Error::TimedOut("it was cancelled before it began".into()));
         }
         let _running = Running(cancel, &mut self.is_lost);
-        deadline::until(time.end(), || work(&mut self.db))
+        deadline::until(time.end(), || work(&mut self.db)).map_err(|error| match error {
+            // PostgreSQL tells of a cancellation in its own language.
+            Error::Internal(cause) if cancel.is_cancelled() => Error::TimedOut(cause),
+            other => other,
+        })
     }
 
     /// What the server calls this session: a round trip the first time. An embedded file has no sessions.

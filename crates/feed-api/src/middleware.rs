@@ -3,14 +3,15 @@
 use actix_cors::Cors;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
     RETRY_AFTER, VARY,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
+use crate::auth::Confirmed;
 use crate::config::CorsOrigins;
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
@@ -39,11 +40,31 @@ pub(crate) async fn admit(
     request.extensions_mut().insert(caller);
     let (mut response, left) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller))
     {
-        None => return Ok(next.call(request).await?.map_into_boxed_body()),
-        Some(Ok(left)) => (next.call(request).await?.map_into_boxed_body(), left),
+        None => return handle(&state, request, next).await,
+        Some(Ok(left)) => (handle(&state, request, next).await?, left),
         Some(Err(spent)) => (request.error_response(spent.problem()), spent.left()),
     };
     left.write(response.headers_mut());
+    Ok(response)
+}
+
+/// Lets a request be handled, and remembers what the database said of its caller.
+async fn handle(
+    state: &State,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let is_refuted = matches!(error, Some(ApiError::Domain(feed_core::Error::UnknownCaller)));
+    let is_success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    if let Some(Confirmed(Some(caller))) = response.request().extensions().get() {
+        if is_refuted {
+            state.callers.refute(*caller);
+        } else if is_success {
+            state.callers.confirm(*caller);
+        }
+    }
     Ok(response)
 }
 
@@ -54,8 +75,8 @@ pub(crate) async fn cache_headers(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let mut response = next.call(request).await?;
     let request = response.request();
-    let is_sign_in = request.extensions().get() == Some(&RouteClass::SignIn);
-    let policy = if is_sign_in {
+    let is_secret = request.extensions().get().is_some_and(|class: &RouteClass| class.is_secret());
+    let policy = if is_secret {
         "no-store"
     } else if request.headers().contains_key(AUTHORIZATION) {
         "private, no-cache"

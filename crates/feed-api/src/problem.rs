@@ -110,7 +110,7 @@ pub struct Problem {
 /// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
 ///
 /// The API's document has them as a table.
-pub(crate) const KINDS: [(&str, u16, &str, &str); 21] = [
+pub(crate) const KINDS: [(&str, u16, &str, &str); 22] = [
     ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
     ("own-follow", 400, "Own follow", "Nobody follows themselves."),
     ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
@@ -119,7 +119,7 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 21] = [
         "invalid-token",
         401,
         "Invalid token",
-        "The token is damaged or expired, or its account is gone: sign in again.",
+        "The token is damaged, expired or ended, or its account is gone: sign in again.",
     ),
     ("wrong-credentials", 401, "Wrong credentials", "E-mail and password open no account."),
     ("not-owner", 403, "Not the owner", "Only its creator may change this."),
@@ -136,6 +136,13 @@ pub(crate) const KINDS: [(&str, u16, &str, &str); 21] = [
         429,
         "Too many requests",
         "The caller has none left: try again after `Retry-After` seconds, and see `RateLimit`.",
+    ),
+    (
+        "too-many-failures",
+        429,
+        "Too many failures",
+        "The password was wrong too often in a row: try again after `Retry-After` seconds. Where the account has signed in \
+         before, send its token, even an expired one.",
     ),
     ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
     ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
@@ -163,6 +170,7 @@ impl ApiError {
             Self::Domain(Domain::OwnFollow) => "own-follow",
             Self::Domain(Domain::UnknownCaller) | Self::BadToken => "invalid-token",
             Self::Domain(Domain::WrongCredentials) => "wrong-credentials",
+            Self::Domain(Domain::TooManyFailures(_)) => "too-many-failures",
             Self::Domain(Domain::NotOwner(_)) => "not-owner",
             Self::Domain(Domain::NotFound(_)) => "not-found",
             Self::Domain(Domain::Taken(_)) => "taken",
@@ -196,6 +204,7 @@ impl ApiError {
         match self {
             Self::Busy(what) => Some(what.name()),
             Self::TooMany(_) => Some("rate"),
+            Self::Domain(feed_core::Error::TooManyFailures(_)) => Some("failures"),
             _ => None,
         }
     }
@@ -247,7 +256,7 @@ impl ResponseError for ApiError {
             Self::Method(allowed) => {
                 response.insert_header((ALLOW, allowed.as_str()));
             }
-            Self::TooMany(seconds) => {
+            Self::TooMany(seconds) | Self::Domain(feed_core::Error::TooManyFailures(seconds)) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
             }
             _ if status == StatusCode::UNAUTHORIZED => {
@@ -297,6 +306,7 @@ mod tests {
             (ApiError::Domain(Domain::Internal(secret())), 500, "internal"),
             (ApiError::SlowBody, 408, "slow-body"),
             (ApiError::TooMany(7), 429, "too-many-requests"),
+            (ApiError::Domain(Domain::TooManyFailures(7)), 429, "too-many-failures"),
             (ApiError::Busy(Busy::Writes), 503, "overloaded"),
             (ApiError::Refused(StatusCode::NOT_ACCEPTABLE), 406, "refused"),
         ];

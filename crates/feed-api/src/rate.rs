@@ -56,7 +56,7 @@ impl Limiter {
                 let limit = self.sign_ins.as_ref()?;
                 Some(limit.count(Key::Network(caller.network?)))
             }
-            RouteClass::Standard => {
+            RouteClass::Standard | RouteClass::Session => {
                 let key = caller.account.map(Key::Account).or(caller.network.map(Key::Network))?;
                 Some(self.callers.as_ref()?.count(key))
             }

@@ -3,6 +3,7 @@
 //! Everything here runs on embedded SQLite and on PostgreSQL alike and answers the same on both.
 //! Functions that touch the database take the connection first; a [`db::Database`] lends it.
 
+pub mod attempts;
 pub mod clock;
 pub mod db;
 pub mod error;

@@ -78,6 +78,10 @@ enum Command {
     Backup(BackupArgs),
     /// Print a token of the account with this e-mail, for scripts.
     Token(TokenArgs),
+    /// Help the owner of the account with this e-mail who has asked for it.
+    ///
+    /// It works while the service runs, whatever the number of its processes.
+    Account(AccountArgs),
     /// Serve a database of its own with demo data, on this machine only.
     ///
     /// It lies under target/demo, whatever `DATABASE_URL` says.
@@ -132,6 +136,37 @@ struct TokenArgs {
     email: String,
 }
 
+#[derive(Debug, Args)]
+struct AccountArgs {
+    #[command(flatten)]
+    database: DatabaseConfig,
+
+    #[command(flatten)]
+    help: AccountHelp,
+
+    /// The account's e-mail.
+    #[arg(value_name = "EMAIL")]
+    email: String,
+}
+
+/// What is done for an account: one thing at a time.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct AccountHelp {
+    /// End all tokens of the account, as after a phone was stolen.
+    #[arg(long)]
+    sign_out: bool,
+
+    /// Give the account a new password of chance, and print it; end all tokens and lift the limit of failed sign-ins.
+    // Of chance, and not read from the operator: it is never weak, and in no history of a shell.
+    #[arg(long)]
+    set_password: bool,
+
+    /// Lift the limit of failed sign-ins.
+    #[arg(long)]
+    lift: bool,
+}
+
 /// Reads the command line and the environment, and runs the command to its end.
 ///
 /// # Errors
@@ -150,6 +185,12 @@ pub fn run() -> Result<(), StartError> {
     let Cli { command, log, log_format } =
         Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_log(&log, log_format);
+    for variable in config::shown_to_all(&definition, &matches) {
+        tracing::warn!(
+            "{variable} was given on the command line, where everybody who can list processes reads its secret: set the \
+             variable instead"
+        );
+    }
     match command {
         Command::Serve(config) => serve(&config),
         Command::Config(config) => show_config(&config, &definition, &matches),
@@ -158,6 +199,7 @@ pub fn run() -> Result<(), StartError> {
         Command::Sweep(config) => sweep(&config),
         Command::Backup(args) => backup(&args),
         Command::Token(args) => token(&args),
+        Command::Account(args) => account(&args),
         Command::Demo => demo::run(),
     }
 }
@@ -192,7 +234,7 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
 /// What can be wrong with a configuration though each of its values is of the right form.
 fn check(config: &ServeConfig) -> Result<(), StartError> {
     config.database.url()?;
-    config.tokens.secret()?;
+    config.tokens.secrets()?;
     config.public_url()?;
     config.cors_origins()?;
     Ok(())
@@ -245,9 +287,24 @@ fn backup(args: &BackupArgs) -> Result<(), StartError> {
 }
 
 fn token(args: &TokenArgs) -> Result<(), StartError> {
-    let tokens = Tokens::new(args.tokens.secret()?, args.tokens.token_ttl);
+    let tokens = Tokens::new(args.tokens.secrets()?.current.as_bytes(), args.tokens.token_ttl);
     let database = args.database.open_current(false)?;
-    let user = database.read(|connection| users::id_by_email(connection, &args.email))?;
-    println!("{}", tokens.issue(user, Clock::default().now())?);
+    let account = database.read(|connection| users::by_email(connection, &args.email))?;
+    println!("{}", tokens.issue(account, Clock::default().now())?);
+    Ok(())
+}
+
+fn account(args: &AccountArgs) -> Result<(), StartError> {
+    let database = args.database.open_current(false)?;
+    let email = &args.email;
+    if args.help.sign_out {
+        database.write(|connection| users::sign_out_by_email(connection, email))?;
+        println!("all tokens of {email} have ended");
+    } else if args.help.lift {
+        database.write(|connection| users::lift_limit(connection, email))?;
+        println!("{email} may try passwords again");
+    } else {
+        println!("{}", users::reset_password(&database, email)?);
+    }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod concurrency;
 mod cors;
 mod cursors;
 mod docs;
+mod failures;
 mod feeds;
 mod filters;
 mod flyers;

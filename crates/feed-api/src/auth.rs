@@ -192,6 +192,14 @@ impl Viewer {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Confirmed(pub Option<Identity>);
 
+impl Confirmed {
+    /// The request has ended all tokens of its caller.
+    pub(crate) fn end(request: &HttpRequest, state: &State, caller: Identity) {
+        state.callers.refute(caller);
+        request.extensions_mut().insert(Self(None));
+    }
+}
+
 /// The account whose token a request has, valid or not: its holder signed in before.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder(pub Option<i64>);

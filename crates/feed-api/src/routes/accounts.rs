@@ -1,7 +1,7 @@
 //! Registering and signing in.
 
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use feed_core::users::{self, Account, Credentials, Registration};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -71,7 +71,6 @@ pub(super) async fn logout(
     Caller(caller): Caller,
 ) -> Result<HttpResponse, ApiError> {
     state.write(move |c| users::sign_out(c, caller)).await?;
-    state.callers.refute(caller);
-    request.extensions_mut().insert(Confirmed(None));
+    Confirmed::end(&request, &state, caller);
     Ok(HttpResponse::NoContent().finish())
 }

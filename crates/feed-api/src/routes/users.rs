@@ -61,9 +61,14 @@ pub struct ChangedProfile {
 
 /// Deletes the caller's account and everything of theirs: flyers, favorites, follows of both sides.
 #[utoipa::path(delete, path = "/api/users/me/", tag = "users", operation_id = "delete_me", responses((status = 204, description = "It is gone, and its tokens with it.")), security(("token" = [])))]
-pub(super) async fn delete(state: Data<State>, Caller(caller): Caller) -> Result<HttpResponse, ApiError> {
+pub(super) async fn delete(
+    state: Data<State>,
+    request: HttpRequest,
+    Caller(caller): Caller,
+) -> Result<HttpResponse, ApiError> {
     // However much they have: who was refused once for it would be each time.
     state.change(move |database| database.unhurried().write(|c| users::delete(c, caller))).await?;
+    Confirmed::end(&request, &state, caller);
     Ok(HttpResponse::NoContent().finish())
 }
 

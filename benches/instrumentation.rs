@@ -100,10 +100,7 @@ fn config(test: &TestDatabase) -> ServeConfig {
         bind: "127.0.0.1:0".to_owned(),
         database: DatabaseConfig { database_url: test.url.clone(), database_connections: 4 },
         migrate: false,
-        tokens: TokenConfig {
-            jwt_secret: Some(Secret::from("the secret of a server that nobody calls")),
-            token_ttl: 60,
-        },
+        tokens: TokenConfig::new(Secret::from("the secret of a server that nobody calls"), 60),
         public_url: None,
         cors_origins: None,
         cors_headers: None,

@@ -17,6 +17,7 @@ use feed_core::error::Result;
 use feed_core::flyers::{self, NewFlyer};
 use feed_core::schema::flyers::{creator_id, id, table as flyers_table};
 use feed_core::testing::TestDatabase;
+use feed_core::users::Identity;
 use feed_core::{favorites, follows, seed, users};
 use serde_json::json;
 
@@ -25,7 +26,7 @@ struct Scene {
     home: TestDatabase,
     now: NaiveDateTime,
     /// Who writes: an account without favorites, follows and flyers.
-    user: i64,
+    user: Identity,
     /// What they favorite.
     flyer: i64,
     /// Whom they follow.
@@ -39,8 +40,8 @@ impl Scene {
         let plan = seed::Plan { users: 1_000, flyers: 10_000, seed: 1, follows_max: 200 };
         seed::seed(&home.database, &plan, now, false, &mut |_| {}).unwrap();
         let read = |c: &mut Db| {
-            let user = users::id_by_email(c, seed::NEW)?;
-            let creator = users::id_by_email(c, seed::CREATOR)?;
+            let user = users::by_email(c, seed::NEW)?;
+            let creator = users::by_email(c, seed::CREATOR)?.id;
             let flyer = flyers_table.filter(creator_id.eq(creator)).select(id).first(c)?;
             Ok((user, creator, flyer))
         };

@@ -10,6 +10,9 @@ import schemathesis
 NUMBERS = itertools.count(1)
 SHARED = {}
 
+# What ends the tokens of the account that asks.
+ENDING = {("DELETE", "/api/users/me/"), ("POST", "/api/auth/logout/")}
+
 # Rules across fields, across requests, or about what is not declared at all. A test of the API holds each of them.
 UNSAID = {
     "must be given together with lat",
@@ -24,6 +27,8 @@ UNSAID = {
     "must lie at most a year ahead",
     "must be given together with password",
     "is not the password of this account",
+    "must not be one that many people have",
+    "must not be the e-mail or the name of the account",
     "Cannot follow yourself",
     "must not hold U+0000",
     "the body must not hold U+0000",
@@ -42,11 +47,11 @@ def register(base):
 
 @schemathesis.auth(refresh_interval=None)
 class Accounts:
-    """One account for all requests, and a fresh one for each that deletes its own."""
+    """One account for all requests, and a fresh one for each that ends its tokens."""
 
     def get(self, case, context):
         base = os.environ["FEED_CONTRACT_URL"]
-        if case.method == "DELETE" and case.path == "/api/users/me/":
+        if (case.method, case.path) in ENDING:
             return register(base)
         if base not in SHARED:
             SHARED[base] = register(base)

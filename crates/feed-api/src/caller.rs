@@ -2,19 +2,22 @@
 //!
 //! Every limit that is kept for one caller at a time asks here who that is, so that all of them agree.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest};
+use feed_core::users::Identity;
 
 use crate::auth::Viewer;
 
-/// Whom a request counts against: their account where the token is good, else the network it comes from.
+/// Whom a request counts against: their account where the database has confirmed the token, else the network it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
-    /// The account of a good token.
+    /// The account of a confirmed token.
     pub account: Option<i64>,
     /// The network of the address; none where the operating system does not tell it.
     pub network: Option<IpAddr>,
@@ -24,15 +27,20 @@ pub(crate) struct Caller {
 #[derive(Debug)]
 pub struct Callers {
     proxies: usize,
+    confirmed: Mutex<HashMap<i64, i64>>,
     /// An address that a proxy named could not be read, and the log says so.
     has_warned: AtomicBool,
 }
+
+/// Accounts whose key is remembered, at some 20 bytes each. One more, and all are forgotten: each counts once more against
+/// its network.
+const CONFIRMED: usize = 100_000;
 
 impl Callers {
     /// Believes so many proxies, each of which adds the address that it sees to `X-Forwarded-For`.
     #[must_use]
     pub fn new(proxies: u8) -> Self {
-        Self { proxies: proxies.into(), has_warned: AtomicBool::default() }
+        Self { proxies: proxies.into(), confirmed: Mutex::default(), has_warned: AtomicBool::default() }
     }
 
     /// Whether connections come from proxies, each of which has the requests of many callers.
@@ -43,21 +51,46 @@ impl Callers {
 
     /// Who sends `request`.
     ///
-    /// The caller whose token is good is told by it from then on: nobody checks it twice.
+    /// A token whose signature is good is kept with the request: nobody checks it twice. Whether its account has ended it,
+    /// only the database knows: until that has confirmed it, a request counts against its network. So a token that was
+    /// ended spends nothing of what its owner has.
     pub(crate) fn identify(&self, request: &ServiceRequest) -> Caller {
-        let account = match Viewer::of(request.request()) {
-            Ok(viewer @ Viewer(Some(user))) => {
-                request.extensions_mut().insert(viewer);
-                Some(user)
-            }
-            _ => None,
-        };
+        let viewer = Viewer::of(request.request()).unwrap_or(Viewer(None));
+        let account = viewer.0.filter(|caller| self.is_confirmed(*caller)).map(|caller| caller.id);
+        if viewer.0.is_some() {
+            request.extensions_mut().insert(viewer);
+        }
         Caller { account, network: self.network(request.request()) }
     }
 
     /// The network that `request` comes from.
     pub(crate) fn network(&self, request: &HttpRequest) -> Option<IpAddr> {
         self.address(request).map(network)
+    }
+
+    fn is_confirmed(&self, caller: Identity) -> bool {
+        self.confirmed().get(&caller.id) == Some(&caller.key)
+    }
+
+    /// The database has confirmed who this is.
+    pub(crate) fn confirm(&self, caller: Identity) {
+        let mut confirmed = self.confirmed();
+        if confirmed.len() >= CONFIRMED && !confirmed.contains_key(&caller.id) {
+            confirmed.clear();
+        }
+        confirmed.insert(caller.id, caller.key);
+    }
+
+    /// The account has ended this token, or is gone.
+    pub(crate) fn refute(&self, caller: Identity) {
+        let mut confirmed = self.confirmed();
+        if confirmed.get(&caller.id) == Some(&caller.key) {
+            confirmed.remove(&caller.id);
+        }
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, HashMap<i64, i64>> {
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address of whoever asks: the peer, or what the outermost of our proxies saw.

@@ -12,6 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
+use crate::auth::Confirmed;
 use crate::config::{CorsOrigins, CorsPolicy};
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
@@ -49,7 +50,7 @@ pub(crate) async fn admit(
     let admitted =
         allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.under_way.begin(&caller));
     let mut response = match admitted {
-        Ok(_turn) => next.call(request).await?.map_into_boxed_body(),
+        Ok(_turn) => handle(&state, request, next).await?,
         Err(problem) => request.error_response(problem),
     };
     if let Some(left) = left {
@@ -72,6 +73,26 @@ pub(crate) async fn hang_up(
     Ok(response)
 }
 
+/// Lets a request be handled, and remembers what the database said of its caller.
+async fn handle(
+    state: &State,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let response = next.call(request).await?.map_into_boxed_body();
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
+    let is_refuted = matches!(error, Some(ApiError::Domain(feed_core::Error::UnknownCaller)));
+    let is_success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    if let Some(Confirmed(Some(caller))) = response.request().extensions().get() {
+        if is_refuted {
+            state.callers.refute(*caller);
+        } else if is_success {
+            state.callers.confirm(*caller);
+        }
+    }
+    Ok(response)
+}
+
 /// Makes sure that the body is not encoded: a small one may inflate to any size.
 ///
 /// A list without entries names no coding (RFC 9110, 5.6.1), and `identity` stands for none.
@@ -90,8 +111,8 @@ pub(crate) async fn cache_headers(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let mut response = next.call(request).await?;
     let request = response.request();
-    let is_sign_in = request.extensions().get() == Some(&RouteClass::SignIn);
-    let policy = if is_sign_in {
+    let is_secret = request.extensions().get().is_some_and(|class: &RouteClass| class.is_secret());
+    let policy = if is_secret {
         "no-store"
     } else if request.headers().contains_key(AUTHORIZATION) {
         "private, no-cache"

@@ -24,7 +24,7 @@ use crate::routes::{accounts, favorites, feeds, flyers, follows, health, users};
         favorites::list, favorites::favorite, favorites::put, favorites::unfavorite,
         follows::list, follows::follow, follows::status, follows::put, follows::unfollow,
         flyers::publish, flyers::show, flyers::update, flyers::delete,
-        accounts::register, accounts::login,
+        accounts::register, accounts::login, accounts::logout,
         users::me, users::update, users::delete, users::show,
         health::live, health::ready,
     ),

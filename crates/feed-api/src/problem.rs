@@ -136,7 +136,7 @@ pub(crate) const KINDS: &[(&str, u16, &str, &str)] = &[
         "invalid-token",
         401,
         "Invalid token",
-        "The token is damaged or expired, or its account is gone: sign in again.",
+        "The token is damaged, expired or ended, or its account is gone: sign in again.",
     ),
     ("wrong-credentials", 401, "Wrong credentials", "E-mail and password open no account."),
     ("not-owner", 403, "Not the owner", "Only its creator may change this."),
@@ -161,6 +161,13 @@ pub(crate) const KINDS: &[(&str, u16, &str, &str)] = &[
         429,
         "Too many requests",
         "The caller has none left, or too many under way: try again after `Retry-After` seconds, and see `RateLimit`.",
+    ),
+    (
+        "too-many-failures",
+        429,
+        "Too many failures",
+        "The password was wrong too often in a row: try again after `Retry-After` seconds. Where the account has signed in \
+         before, send its token, even an expired one.",
     ),
     ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
     ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
@@ -188,6 +195,7 @@ impl ApiError {
             Self::Domain(Domain::OwnFollow) => "own-follow",
             Self::Domain(Domain::UnknownCaller) | Self::BadToken => "invalid-token",
             Self::Domain(Domain::WrongCredentials) => "wrong-credentials",
+            Self::Domain(Domain::TooManyFailures(_)) => "too-many-failures",
             Self::Domain(Domain::NotOwner(_)) => "not-owner",
             Self::Domain(Domain::NotFound(_)) => "not-found",
             Self::Domain(Domain::Taken(_)) => "taken",
@@ -225,6 +233,7 @@ impl ApiError {
             Self::TooMany(_) => Some("rate"),
             Self::TooManyAtOnce => Some("caller"),
             Self::Superseded => Some("superseded"),
+            Self::Domain(feed_core::Error::TooManyFailures(_)) => Some("failures"),
             _ => None,
         }
     }
@@ -285,7 +294,7 @@ impl ResponseError for ApiError {
             Self::TooManyAtOnce => {
                 response.insert_header((RETRY_AFTER, "1"));
             }
-            Self::TooMany(seconds) => {
+            Self::TooMany(seconds) | Self::Domain(feed_core::Error::TooManyFailures(seconds)) => {
                 response.insert_header((RETRY_AFTER, seconds.to_string()));
             }
             _ if status == StatusCode::UNAUTHORIZED => {
@@ -338,6 +347,7 @@ mod tests {
             (ApiError::Encoded, 415, "encoded-body"),
             (ApiError::TooMany(7), 429, "too-many-requests"),
             (ApiError::TooManyAtOnce, 429, "too-many-requests"),
+            (ApiError::Domain(Domain::TooManyFailures(7)), 429, "too-many-failures"),
             (ApiError::Busy(Busy::Writes), 503, "overloaded"),
             (ApiError::Refused(StatusCode::NOT_ACCEPTABLE), 406, "refused"),
         ];

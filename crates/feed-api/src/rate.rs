@@ -61,7 +61,7 @@ impl Limiter {
                 let limit = self.sign_ins.as_ref()?;
                 Some(limit.count(Key::Network(caller.network?)))
             }
-            RouteClass::Standard => {
+            RouteClass::Standard | RouteClass::Session => {
                 if let Some(account) = caller.account {
                     return Some(self.accounts.as_ref()?.count(Key::Account(account)));
                 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::rt::time::timeout;
 use actix_web::web;
 use feed_core::Error;
+use feed_core::attempts::Attempts;
 use feed_core::clock::Clock;
 use feed_core::db::{self, CancelToken, Database, Db, Engine, Usage};
 use feed_core::migrate;
@@ -17,7 +18,7 @@ use tokio::sync::Mutex;
 
 use crate::auth::Tokens;
 use crate::caller::Callers;
-use crate::config::{ServeConfig, StartError};
+use crate::config::{Secret, Secrets, ServeConfig, StartError};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
@@ -37,6 +38,8 @@ pub struct State {
     pub database: Database,
     /// Signs and reads tokens.
     pub tokens: Tokens,
+    /// Wrong passwords in a row.
+    pub attempts: Arc<Attempts>,
     /// Signs cursors.
     pub cursors: CursorKey,
     /// Makes the tags of pages.
@@ -134,11 +137,14 @@ impl State {
     /// # Errors
     /// When the secret is missing or short, or the public URL is none.
     pub fn new(config: &ServeConfig, database: &Database, clock: Clock) -> Result<Self, StartError> {
-        let secret = config.tokens.secret()?;
+        let Secrets { current, previous } = &config.tokens.secrets()?;
+        let previous = previous.as_ref().map(Secret::as_bytes);
+        let secret = current.as_bytes();
         Ok(Self {
             database: database.limited(config.limits.database()),
-            tokens: Tokens::new(secret, config.tokens.token_ttl),
-            cursors: CursorKey::derive(secret),
+            tokens: Tokens::new(secret, config.tokens.token_ttl).with_previous(previous),
+            attempts: Arc::default(),
+            cursors: CursorKey::derive(secret).with_previous(previous),
             tags: TagKey::derive(secret),
             clock,
             public_url: config.public_url()?,

@@ -410,7 +410,7 @@ fn help_explains_every_option() {
         String::from_utf8(output.stdout).unwrap()
     };
     let all = help(&["--help"]);
-    for command in ["serve", "config", "migrate", "seed", "sweep", "token", "demo"] {
+    for command in ["serve", "config", "migrate", "seed", "sweep", "token", "account", "demo"] {
         assert!(all.contains(command), "{all}");
     }
     let serve = help(&["serve", "--help"]);

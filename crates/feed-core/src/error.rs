@@ -40,12 +40,15 @@ fn shortened(mut text: String) -> String {
 /// Why the domain refuses or fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's account is gone.
-    #[error("the account of this token no longer exists")]
+    /// The caller's account is gone, or has ended the token: by a sign-out or another password.
+    #[error("the token is no longer valid; sign in again")]
     UnknownCaller,
     /// E-mail and password do not match an account; which of the two is not told.
     #[error("wrong e-mail or password")]
     WrongCredentials,
+    /// The password was wrong too often in a row: the next try is in so many seconds.
+    #[error("the password was wrong too often; try again in {0} s")]
+    TooManyFailures(u64),
     /// The thing that was asked for is not there.
     #[error("no such {0}")]
     NotFound(&'static str),

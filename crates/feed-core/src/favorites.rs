@@ -14,6 +14,7 @@ use crate::relations;
 use crate::rules;
 use crate::schema::{favorites, flyers};
 use crate::sql::{Name as _, OnConflictDoNothing};
+use crate::users::Identity;
 
 /// What to favorite.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
@@ -25,14 +26,19 @@ pub struct NewFavorite {
     pub flyer_id: i64,
 }
 
-/// Makes a flyer a favorite of `user`, in a transaction of the caller's; true where that is new.
+/// Makes a flyer a favorite of `caller`, in a transaction of the caller's; true where that is new.
 ///
 /// Any number of concurrent calls leave one row, and all answer with it.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such flyer, [`Error::UnknownCaller`].
-pub fn favorite(connection: &mut Db, user: i64, flyer: i64, now: NaiveDateTime) -> Result<(Favorite, bool)> {
-    crate::users::lock(connection, user)?;
+pub fn favorite(
+    connection: &mut Db,
+    caller: Identity,
+    flyer: i64,
+    now: NaiveDateTime,
+) -> Result<(Favorite, bool)> {
+    let user = crate::users::lock(connection, caller)?;
     let favorite = copy(connection, flyer)?.favorite_of(user, now);
     let insert = diesel::insert_into(favorites::table).values(favorite.clone());
     let inserted = match OnConflictDoNothing(insert).named("favorite").execute(connection) {
@@ -69,12 +75,12 @@ fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
     found.ok_or(Error::NotFound("flyer"))
 }
 
-/// Takes a flyer off the favorites of `user`, where it is one: one DELETE.
+/// Takes a flyer off the favorites of `caller`, where it is one: one DELETE.
 ///
 /// # Errors
 /// [`Error::UnknownCaller`].
-pub fn unfavorite(connection: &mut Db, user: i64, flyer: i64) -> Result<()> {
-    crate::users::lock(connection, user)?;
+pub fn unfavorite(connection: &mut Db, caller: Identity, flyer: i64) -> Result<()> {
+    let user = crate::users::lock(connection, caller)?;
     match diesel::delete(favorites::table.find((user, flyer))).named("unfavorite").execute(connection)? {
         0 => Ok(()),
         _ => crate::users::move_relations_version(connection, user),

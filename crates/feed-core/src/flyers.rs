@@ -13,6 +13,7 @@ use crate::rules::{self, Trimmed};
 use crate::schema::{flyer_images, flyer_texts, flyers};
 use crate::sql::Name as _;
 use crate::text::{self, FlyerText};
+use crate::users::Identity;
 
 /// What a new flyer is made of. Text is trimmed.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
@@ -118,14 +119,14 @@ pub struct FlyerChange {
     pub images: Option<Vec<NewImage>>,
 }
 
-/// Publishes a flyer of `creator`, in a transaction of the caller's, and returns its id.
+/// Publishes a flyer of `caller`, in a transaction of the caller's, and returns its id.
 ///
 /// # Errors
 /// [`Error::Invalid`] for input that breaks a rule, [`Error::UnknownCaller`].
-pub fn publish(connection: &mut Db, creator: i64, flyer: &NewFlyer, now: NaiveDateTime) -> Result<i64> {
+pub fn publish(connection: &mut Db, caller: Identity, flyer: &NewFlyer, now: NaiveDateTime) -> Result<i64> {
     flyer.validate()?;
     begins_within_a_year(flyer.valid_from, now)?;
-    crate::users::lock(connection, creator)?;
+    let creator = crate::users::lock(connection, caller)?;
     let created_at = now.trunc_subsecs(0);
     let id: i64 = diesel::insert_into(flyers::table)
         .values((
@@ -178,14 +179,14 @@ fn begins_within_a_year(valid_from: NaiveDateTime, now: NaiveDateTime) -> Result
 /// [`Error::NotOwner`], [`Error::UnknownCaller`].
 pub fn update(
     connection: &mut Db,
-    caller: i64,
+    caller: Identity,
     flyer_id: i64,
     change: &FlyerChange,
     now: NaiveDateTime,
 ) -> Result<()> {
     change.validate()?;
-    crate::users::lock(connection, caller)?;
-    let before = own(connection, caller, flyer_id)?;
+    let user = crate::users::lock(connection, caller)?;
+    let before = own(connection, user, flyer_id)?;
     if let Some(valid_from) = change.valid_from {
         begins_within_a_year(valid_from, now)?;
     }
@@ -269,8 +270,8 @@ fn are_images(connection: &mut Db, flyer_id: i64, images: &[NewImage]) -> Result
     Ok(urls.iter().eq(images.iter().map(|image| &image.url.0)))
 }
 
-/// A flyer of `caller`, which nobody else changes until the transaction ends.
-fn own(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<Flyer> {
+/// A flyer of `user`, which nobody else changes until the transaction ends.
+fn own(connection: &mut Db, user: i64, flyer_id: i64) -> Result<Flyer> {
     let row = flyers::table.find(flyer_id);
     let flyer: Option<Flyer> = match connection {
         // The transaction holds the only write lock already.
@@ -279,7 +280,7 @@ fn own(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<Flyer> {
     };
     match flyer {
         None => Err(Error::NotFound("flyer")),
-        Some(flyer) if flyer.creator_id != caller => Err(Error::NotOwner("flyer")),
+        Some(flyer) if flyer.creator_id != user => Err(Error::NotOwner("flyer")),
         Some(flyer) => Ok(flyer),
     }
 }
@@ -289,9 +290,9 @@ fn own(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<Flyer> {
 /// # Errors
 /// [`Error::NotFound`] when there is none, [`Error::NotOwner`] when it is another's,
 /// [`Error::UnknownCaller`].
-pub fn delete(connection: &mut Db, caller: i64, flyer_id: i64) -> Result<()> {
-    crate::users::lock(connection, caller)?;
-    own(connection, caller, flyer_id)?;
+pub fn delete(connection: &mut Db, caller: Identity, flyer_id: i64) -> Result<()> {
+    let user = crate::users::lock(connection, caller)?;
+    own(connection, user, flyer_id)?;
     diesel::delete(flyers::table.find(flyer_id)).named("flyer_deletion").execute(connection)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::relations;
 use crate::rules;
 use crate::schema::{follows, users};
 use crate::sql::{Name as _, OnConflictDoNothing};
+use crate::users::Identity;
 
 /// Whom to follow.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
@@ -37,7 +38,7 @@ pub struct FollowStatus {
     pub followed_user_id: i64,
 }
 
-/// Makes `follower` follow `followed`, in a transaction of the caller's; true where that is new.
+/// Makes `caller` follow `followed`, in a transaction of the caller's; true where that is new.
 ///
 /// Any number of concurrent calls leave one row, and all answer with it.
 ///
@@ -45,11 +46,11 @@ pub struct FollowStatus {
 /// [`Error::OwnFollow`], [`Error::NotFound`] when there is no such creator, [`Error::UnknownCaller`].
 pub fn follow(
     connection: &mut Db,
-    follower: i64,
+    caller: Identity,
     followed: i64,
     now: NaiveDateTime,
 ) -> Result<(Follow, bool)> {
-    crate::users::lock(connection, follower)?;
+    let follower = crate::users::lock(connection, caller)?;
     if follower == followed {
         return Err(Error::OwnFollow);
     }
@@ -76,8 +77,8 @@ pub fn follow(
 ///
 /// # Errors
 /// [`Error::UnknownCaller`].
-pub fn unfollow(connection: &mut Db, follower: i64, followed: i64) -> Result<()> {
-    crate::users::lock(connection, follower)?;
+pub fn unfollow(connection: &mut Db, caller: Identity, followed: i64) -> Result<()> {
+    let follower = crate::users::lock(connection, caller)?;
     match diesel::delete(follows::table.find((follower, followed))).named("unfollow").execute(connection)? {
         0 => Ok(()),
         _ => crate::users::move_relations_version(connection, follower),

@@ -5,6 +5,7 @@
 // The service uses this: what it has to say, it says by `tracing`, which never waits.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
+pub mod attempts;
 pub mod clock;
 pub mod db;
 pub mod error;

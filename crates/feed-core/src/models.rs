@@ -30,6 +30,10 @@ pub struct User {
     pub created_at: NaiveDateTime,
     /// Moved by every change of their favorites and follows: see [`crate::validator`].
     pub relations_version: i64,
+    /// What the account's tokens carry: see [`crate::users::Identity`].
+    pub token_key: i64,
+    /// How often an operator lifted the limit of failed sign-ins: see [`crate::attempts`].
+    pub lifts: i32,
 }
 
 /// A digital flyer.

@@ -136,7 +136,7 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let bytes: [u8; Self::LENGTH] = bytes.try_into().map_err(|_| BadCursor)?;
         let (signed, signature) = bytes.split_at(Self::SIGNED);
-        key.sign(scope, signed).verify_truncated_left(signature).map_err(|_| BadCursor)?;
+        key.verify(scope, signed, signature)?;
         if bytes[0] != Self::VERSION {
             return Err(BadCursor);
         }
@@ -166,11 +166,15 @@ pub struct BadCursor;
 
 /// The key that cursors are signed with: derived from the service's secret under a label of its own.
 #[derive(Clone)]
-pub struct CursorKey(Hmac<Sha256>);
+pub struct CursorKey {
+    signing: Hmac<Sha256>,
+    /// Of an earlier secret: cursors that it signed still lead on.
+    previous: Option<Hmac<Sha256>>,
+}
 
 impl std::fmt::Debug for CursorKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CursorKey(…)")
+        f.write_str("CursorKey { … }")
     }
 }
 
@@ -178,13 +182,31 @@ impl CursorKey {
     /// Derives the key from the service's secret.
     #[must_use]
     pub fn derive(secret: &[u8]) -> Self {
-        Self(signing::derive(secret, "pockitflyer cursor v1"))
+        Self { signing: signing::derive(secret, LABEL), previous: None }
+    }
+
+    /// The same, which also reads what was signed with an earlier secret, where there is one.
+    #[must_use]
+    pub fn with_previous(self, secret: Option<&[u8]>) -> Self {
+        Self { previous: secret.map(|secret| signing::derive(secret, LABEL)), ..self }
     }
 
     fn sign(&self, scope: &str, signed: &[u8]) -> Hmac<Sha256> {
-        // The signed part has one length, so it and the scope cannot be shifted against each other.
-        self.0.clone().chain_update(signed).chain_update(scope)
+        mac(&self.signing, scope, signed)
     }
+
+    fn verify(&self, scope: &str, signed: &[u8], signature: &[u8]) -> Result<(), BadCursor> {
+        let is_of = |key| mac(key, scope, signed).verify_truncated_left(signature).is_ok();
+        let is_ours = is_of(&self.signing) || self.previous.as_ref().is_some_and(is_of);
+        if is_ours { Ok(()) } else { Err(BadCursor) }
+    }
+}
+
+const LABEL: &str = "pockitflyer cursor v1";
+
+fn mac(key: &Hmac<Sha256>, scope: &str, signed: &[u8]) -> Hmac<Sha256> {
+    // The signed part has one length, so it and the scope cannot be shifted against each other.
+    key.clone().chain_update(signed).chain_update(scope)
 }
 
 /// Where a page starts.

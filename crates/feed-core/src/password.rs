@@ -2,12 +2,46 @@
 //!
 //! A hash or a check takes some 20 ms of one core by design: callers keep it off their async threads.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use argon2::password_hash::phc::{Output, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::error::{Error, Result};
+use crate::text;
+
+/// The name of the service, as it is [compared].
+const SERVICE: &str = "pockitflyer";
+
+/// What many people have for a password, as it is [compared]: 11,611 of 8 characters and more. `data/README.md` tells where
+/// they come from.
+static COMMON: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| include_str!("../data/common_passwords.txt").lines().collect());
+
+/// A password as it is compared with what it must not be: without case, and with what looks the same made the same (NFKC).
+#[must_use]
+pub fn compared(password: &str) -> String {
+    text::fold(&ComposingNormalizerBorrowed::new_nfkc().normalize(password.trim()))
+}
+
+/// Whether many people have this password, or it is the service's name with no more than digits and marks around it.
+#[must_use]
+pub fn is_common(password: &str) -> bool {
+    let password = compared(password);
+    let letters: String = password.chars().filter(|c| c.is_alphabetic()).collect();
+    letters == SERVICE || COMMON.contains(password.as_str())
+}
+
+/// A password of 80 bits of chance, in letters and digits that are not mistaken for each other.
+#[must_use]
+pub fn random() -> String {
+    const SYMBOLS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let symbols = rand::random::<[u8; 16]>().map(|byte| char::from(SYMBOLS[usize::from(byte % 32)]));
+    let groups: Vec<String> = symbols.chunks(4).map(|group| group.iter().collect()).collect();
+    groups.join("-")
+}
 
 /// Hashes `password` with a salt of its own.
 ///
@@ -74,7 +108,7 @@ mod tests {
     use argon2::password_hash::{PasswordHasher, PasswordVerifier};
     use argon2::{Argon2, PasswordHash};
 
-    use super::{MEMORY, NOBODY, hash, matches};
+    use super::{COMMON, MEMORY, NOBODY, compared, hash, is_common, matches, random};
 
     #[test]
     fn only_the_right_password_matches() {
@@ -84,6 +118,37 @@ mod tests {
         assert!(!matches("correct horse", None));
         assert!(!matches("correct horse", Some("damaged")));
         assert_ne!(hashed, hash("correct horse").unwrap(), "each hash has a salt of its own");
+    }
+
+    #[test]
+    fn what_everybody_has_is_known() {
+        for common in [
+            "password",
+            "PassWord",
+            " 12345678 ",
+            "ｐａｓｓｗｏｒｄ",
+            "PockitFlyer",
+            "pockit-flyer2026!",
+            "qwertyuiop",
+        ] {
+            assert!(is_common(common), "{common}");
+        }
+        for other in
+            ["correct horse", "battery staple", "äöüäöüäö", "pockitflyers", "passwort im Hof", &random()]
+        {
+            assert!(!is_common(other), "{other}");
+        }
+        assert!(COMMON.len() > 10_000);
+        assert!(COMMON.iter().all(|common| compared(common) == *common && common.len() >= 8));
+    }
+
+    #[test]
+    fn a_random_password_is_long_and_never_the_same() {
+        let passwords: std::collections::BTreeSet<_> = (0..100).map(|_| random()).collect();
+        assert_eq!(passwords.len(), 100);
+        assert!(
+            passwords.iter().all(|password| password.len() == 19 && !password.contains(['0', 'o', '1', 'l']))
+        );
     }
 
     #[test]

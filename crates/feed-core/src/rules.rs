@@ -12,6 +12,8 @@ use chrono::{Datelike, NaiveDateTime, SubsecRound, Timelike, Utc};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::password;
+
 /// Text without white space around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trimmed(pub String);
@@ -97,6 +99,11 @@ pub(crate) fn email<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
 pub(crate) fn username<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     characters(1, 150)(text, &())?;
     check(!text.as_ref().contains(char::is_control), || "must not hold control characters".to_owned())
+}
+
+/// A password that few people have.
+pub(crate) fn uncommon<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
+    check(!password::is_common(text.as_ref()), || "must not be one that many people have".to_owned())
 }
 
 /// A positive id.

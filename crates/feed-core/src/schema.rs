@@ -78,6 +78,8 @@ diesel::table! {
         profile_picture_url -> Nullable<Text>,
         created_at -> Timestamp,
         relations_version -> Int8,
+        token_key -> Int8,
+        lifts -> Int4,
     }
 }
 

@@ -7,6 +7,7 @@ use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::attempts::{Attempts, Subject};
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
 use crate::feed::{self, Feed, Lead, Listing};
@@ -18,6 +19,19 @@ use crate::schema::{favorites, flyers, follows, user_texts, users};
 use crate::sql::{Name as _, Statement, Value};
 use crate::text::{self, UserText};
 
+/// Who calls, as their token says: an account, and the key that its tokens carry.
+///
+/// The id alone proves nothing. A restored backup gives ids again, and an account that changes its key ends all of its
+/// tokens. So whatever reads for a caller compares the key, in the statement that reads the caller anyway: [`require`],
+/// [`own_profile`], [`crate::validator::current`], and every write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The account.
+    pub id: i64,
+    /// 64 bits of chance.
+    pub key: i64,
+}
+
 /// What a new account is made of.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct Registration {
@@ -25,8 +39,8 @@ pub struct Registration {
     #[garde(custom(rules::email))]
     #[schema(value_type = String, format = Email, max_length = 254, example = "anna@example.org")]
     pub email: Trimmed,
-    /// 8 to 128 characters; not trimmed.
-    #[garde(custom(rules::characters(8, 128)))]
+    /// 8 to 128 characters; not trimmed. None that many people have, nor the account's own e-mail or name.
+    #[garde(custom(rules::characters(8, 128)), custom(rules::uncommon))]
     #[schema(
         min_length = 8,
         max_length = 128,
@@ -65,11 +79,22 @@ pub struct Account {
     pub username: String,
     /// As the user wrote it.
     pub email: String,
+    #[serde(skip)]
+    #[schema(ignore)]
+    key: i64,
+}
+
+impl Account {
+    /// What a token of the account says.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { id: self.id, key: self.key }
+    }
 }
 
 impl From<User> for Account {
     fn from(user: User) -> Self {
-        Self { id: user.id, username: user.username, email: user.email }
+        Self { id: user.id, username: user.username, email: user.email, key: user.token_key }
     }
 }
 
@@ -83,6 +108,8 @@ const NUMBERED_NAMES: u32 = 20;
 /// e-mail where both are.
 pub fn register(database: &Database, registration: &Registration, now: NaiveDateTime) -> Result<Account> {
     registration.validate()?;
+    let own = [Some(registration.email.as_ref()), registration.username.as_ref().map(AsRef::as_ref)];
+    refuse_own(&registration.password, own)?;
     let password_hash = password::hash(&registration.password)?;
     let email = registration.email.as_ref();
     let create = |username: &str| {
@@ -112,6 +139,7 @@ fn create(
     password_hash: &str,
     now: NaiveDateTime,
 ) -> Result<Account> {
+    let key = rand::random();
     let inserted = diesel::insert_into(users::table)
         .values((
             users::email.eq(email),
@@ -119,6 +147,7 @@ fn create(
             users::username.eq(username),
             users::password_hash.eq(password_hash),
             users::created_at.eq(now),
+            users::token_key.eq(key),
         ))
         .returning(users::id)
         .named("register")
@@ -127,7 +156,7 @@ fn create(
         Ok(id) => {
             let text = UserText::new(id, username);
             diesel::insert_into(user_texts::table).values(text).named("register_text").execute(connection)?;
-            Ok(Account { id, username: username.to_owned(), email: email.to_owned() })
+            Ok(Account { id, username: username.to_owned(), email: email.to_owned(), key })
         }
         Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
         Err(error) => Err(error.into()),
@@ -166,11 +195,18 @@ fn numbered(local: &str, n: u32) -> String {
 
 /// Finds the account that these credentials open; an unknown e-mail takes as long as a wrong password.
 ///
-/// The password is checked while no connection is held.
+/// The password is checked while no connection is held. `holder` is the account whose token the caller has, valid or not:
+/// it decides with whom their failures are counted.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`].
-pub fn authenticate(database: &Database, credentials: &Credentials) -> Result<Account> {
+/// [`Error::WrongCredentials`], [`Error::TooManyFailures`].
+pub fn authenticate(
+    database: &Database,
+    attempts: &Attempts,
+    credentials: &Credentials,
+    holder: Option<i64>,
+    now: NaiveDateTime,
+) -> Result<Account> {
     let key = email_key(credentials.email.as_ref());
     let user: Option<User> = database.read(|connection| {
         Ok(users::table
@@ -180,32 +216,46 @@ pub fn authenticate(database: &Database, credentials: &Credentials) -> Result<Ac
             .optional()?)
     })?;
     let hash = user.as_ref().map(|u| u.password_hash.as_str());
-    let right = password::matches(&credentials.password, hash);
+    let subject = Subject {
+        email_key: &key,
+        lifts: user.as_ref().map_or(0, |u| u.lifts),
+        is_holder: user.as_ref().is_some_and(|u| Some(u.id) == holder),
+    };
+    let right = attempts.judge(&subject, now, || password::matches(&credentials.password, hash))?;
     user.filter(|_| right).map(Account::from).ok_or(Error::WrongCredentials)
 }
 
-/// The id of the account with this e-mail.
+/// Who the account with this e-mail is.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is none.
-pub fn id_by_email(connection: &mut Db, email: &str) -> Result<i64> {
+pub fn by_email(connection: &mut Db, email: &str) -> Result<Identity> {
     let user = users::table
         .filter(users::email_key.eq(email_key(email)))
-        .select(users::id)
-        .named("id_by_email")
+        .select((users::id, users::token_key))
+        .named("by_email")
         .get_result(connection);
-    user.optional()?.ok_or(Error::NotFound("user"))
+    let (id, key) = user.optional()?.ok_or(Error::NotFound("user"))?;
+    Ok(Identity { id, key })
 }
 
-/// Makes sure that the caller's account, where there is a caller, is there: one probe of the primary key.
+/// The row of a caller, which is none where the account is gone or has another key.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn row_of(caller: Identity) -> _ {
+    let id: i64 = caller.id;
+    let key: i64 = caller.key;
+    users::table.find(id).filter(users::token_key.eq(key))
+}
+
+/// Makes sure that the caller, where there is one, is who they say: one probe of the primary key.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] when it is not.
-pub fn require(connection: &mut Db, caller: Option<i64>) -> Result<()> {
-    match caller {
-        Some(caller) if !is_there(connection, caller)? => Err(Error::UnknownCaller),
-        _ => Ok(()),
-    }
+/// [`Error::UnknownCaller`] where their account is gone, or has ended their token.
+pub fn require(connection: &mut Db, caller: Option<Identity>) -> Result<()> {
+    let Some(caller) = caller else { return Ok(()) };
+    let row = row_of(caller).select(users::id).named("caller");
+    let found: Option<i64> = row.get_result(connection).optional()?;
+    found.map(|_| ()).ok_or(Error::UnknownCaller)
 }
 
 /// Makes sure that a user is there: one probe of the primary key.
@@ -213,29 +263,25 @@ pub fn require(connection: &mut Db, caller: Option<i64>) -> Result<()> {
 /// # Errors
 /// [`Error::NotFound`] when they are not.
 pub(crate) fn exists(connection: &mut Db, user: i64) -> Result<()> {
-    if is_there(connection, user)? { Ok(()) } else { Err(Error::NotFound("user")) }
-}
-
-fn is_there(connection: &mut Db, user: i64) -> Result<bool> {
     let found: Option<i64> =
         users::table.find(user).select(users::id).named("user_is_there").get_result(connection).optional()?;
-    Ok(found.is_some())
+    found.map(|_| ()).ok_or(Error::NotFound("user"))
 }
 
-/// Makes sure that the caller's account is there and stays until the transaction ends, and makes
-/// transactions of the same caller follow one another.
+/// Makes sure that the caller is who they say and stays so until the transaction ends, makes transactions of the same
+/// caller follow one another, and returns the account's id.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] when it is not.
-pub(crate) fn lock(connection: &mut Db, caller: i64) -> Result<()> {
-    let row = users::table.find(caller).select(users::id);
+/// [`Error::UnknownCaller`] where their account is gone, or has ended their token.
+pub(crate) fn lock(connection: &mut Db, caller: Identity) -> Result<i64> {
+    let row = row_of(caller).select(users::id);
     let found: Option<i64> = match connection {
         // The transaction holds the only write lock already.
         Db::Sqlite(c) => row.named("lock_caller").get_result(c).optional()?,
         // The weakest lock that excludes itself: foreign keys to the row can still be checked.
         Db::Postgres(c) => row.for_no_key_update().named("lock_caller").get_result(c).optional()?,
     };
-    found.map(|_| ()).ok_or(Error::UnknownCaller)
+    found.ok_or(Error::UnknownCaller)
 }
 
 /// Says, in the transaction that changed them, that the favorites or follows of a user are others now.
@@ -266,14 +312,13 @@ pub struct OwnProfile {
     pub profile_picture_url: Option<String>,
 }
 
-/// The account of `user`: one probe of the primary key.
+/// The account of `caller`: one probe of the primary key.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] when it is gone.
-pub fn own_profile(connection: &mut Db, user: i64) -> Result<OwnProfile> {
+/// [`Error::UnknownCaller`] where it is gone, or has ended their token.
+pub fn own_profile(connection: &mut Db, caller: Identity) -> Result<OwnProfile> {
     let columns = (users::id, users::username, users::email, users::profile_picture_url);
-    let found =
-        users::table.find(user).select(columns).named("own_profile").get_result(connection).optional()?;
+    let found = row_of(caller).select(columns).named("own_profile").get_result(connection).optional()?;
     found.ok_or(Error::UnknownCaller)
 }
 
@@ -352,9 +397,10 @@ pub struct AccountChange {
     #[garde(inner(inner(custom(rules::http_url))))]
     #[schema(value_type = Option<String>, format = Uri, pattern = r"^https?://", max_length = 2048, example = "https://images.example.org/anna.jpg")]
     pub profile_picture_url: Option<Option<Trimmed>>,
-    /// 8 to 128 characters; not trimmed. Needs the one it replaces.
+    /// 8 to 128 characters; not trimmed. None that many people have, nor the account's own e-mail or name. Needs the one
+    /// it replaces.
     #[serde(default, deserialize_with = "rules::given")]
-    #[garde(inner(custom(rules::characters(8, 128))))]
+    #[garde(inner(custom(rules::characters(8, 128)), custom(rules::uncommon)))]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 128, pattern = r"^\s*\S[^\u0000]{6,}\S\s*$")]
     pub password: Option<String>,
     /// The password that is replaced.
@@ -364,96 +410,162 @@ pub struct AccountChange {
     pub current_password: Option<String>,
 }
 
-/// Changes the account of `user`; passwords are checked and hashed while no connection is held.
+/// Changes the account of `caller`, and says who they are from now on where the password is another: its change ends all
+/// tokens. Passwords are checked and hashed while no connection is held.
 ///
 /// # Errors
-/// [`Error::Invalid`] for input that breaks a rule and for a wrong `current_password`, [`Error::Taken`] for a
-/// username in use, [`Error::UnknownCaller`].
-pub fn update(database: &Database, user: i64, change: &AccountChange) -> Result<OwnProfile> {
+/// [`Error::Invalid`] for input that breaks a rule and for a wrong `current_password`, [`Error::TooManyFailures`] for
+/// wrong ones in a row, [`Error::Taken`] for a username in use, [`Error::UnknownCaller`].
+pub fn update(
+    database: &Database,
+    attempts: &Attempts,
+    caller: Identity,
+    change: &AccountChange,
+    now: NaiveDateTime,
+) -> Result<(OwnProfile, Option<Identity>)> {
     change.validate()?;
-    let hashes =
-        change.password.as_ref().map(|new| replace_password(database, user, change, new)).transpose()?;
-    database.write(|connection| {
-        lock(connection, user)?;
-        if let Some((checked, _)) = &hashes {
-            let current: String = users::table
-                .find(user)
-                .select(users::password_hash)
-                .named("password_again")
-                .get_result(connection)?;
-            // Replaced by somebody else since it was checked.
-            if *checked != current {
-                return Err(wrong_current_password());
-            }
-        }
+    let replace = |new: &String| replacement(database, attempts, caller, change, new, now);
+    let hash = change.password.as_ref().map(replace).transpose()?;
+    let renewed = hash.as_ref().map(|_| Identity { key: rand::random(), ..caller });
+    let profile = database.write(|connection| {
+        // Where somebody else has replaced the password since it was checked, the key is another too.
+        let user = lock(connection, caller)?;
         // Only what is another: a name or picture that is written moves the version of everybody's feeds.
-        let before = own_profile(connection, user)?;
+        let before = own_profile(connection, caller)?;
         let name = change.username.as_ref().map(AsRef::as_ref).filter(|name| *name != before.username);
         let picture = change.profile_picture_url.as_ref().map(|url| url.as_ref().map(AsRef::as_ref));
         let picture = picture.filter(|url| *url != before.profile_picture_url.as_deref());
         let changed = (
             name.map(|name| users::username.eq(name)),
             picture.map(|url| users::profile_picture_url.eq(url)),
-            hashes.as_ref().map(|(_, new)| users::password_hash.eq(new)),
+            hash.as_ref().map(|hash| users::password_hash.eq(hash)),
+            renewed.map(|renewed| users::token_key.eq(renewed.key)),
         );
-        if matches!(changed, (None, None, None)) {
+        if matches!(changed, (None, None, None, None)) {
             return Ok(before);
         }
         let updated =
             diesel::update(users::table.find(user)).set(changed).named("account_change").execute(connection);
         match updated {
-            Err(error) if Error::is_duplicate(&error) => Err(Error::Taken("username")),
-            Err(error) => Err(error.into()),
-            Ok(_) => {
-                if let Some(name) = name {
-                    text::write_user(connection, UserText::new(user, name))?;
-                }
-                own_profile(connection, user)
-            }
+            Err(error) if Error::is_duplicate(&error) => return Err(Error::Taken("username")),
+            other => other?,
+        };
+        if let Some(name) = name {
+            text::write_user(connection, UserText::new(user, name))?;
         }
-    })
+        own_profile(connection, renewed.unwrap_or(caller))
+    })?;
+    Ok((profile, renewed))
 }
 
-/// The hash that the current password was checked against, and that of the new one.
-fn replace_password(
+/// The hash of the password that replaces the current one, which is checked.
+fn replacement(
     database: &Database,
-    user: i64,
+    attempts: &Attempts,
+    caller: Identity,
     change: &AccountChange,
     new: &str,
-) -> Result<(String, String)> {
+    now: NaiveDateTime,
+) -> Result<String> {
     let Some(current) = &change.current_password else {
         return Err(Error::invalid("current_password", "must be given together with password"));
     };
-    let hash: Option<String> = database.read(|connection| {
-        Ok(users::table
-            .find(user)
-            .select(users::password_hash)
-            .named("password")
-            .get_result(connection)
-            .optional()?)
-    })?;
-    let hash = hash.ok_or(Error::UnknownCaller)?;
-    if !password::matches(current, Some(&hash)) {
+    let user: Option<User> = database
+        .read(|connection| Ok(row_of(caller).named("password").get_result(connection).optional()?))?;
+    let user = user.ok_or(Error::UnknownCaller)?;
+    let subject = Subject { email_key: &user.email_key, lifts: user.lifts, is_holder: true };
+    if !attempts.judge(&subject, now, || password::matches(current, Some(&user.password_hash)))? {
         return Err(wrong_current_password());
     }
-    let new = password::hash(new)?;
-    Ok((hash, new))
+    let name = change.username.as_ref().map_or(user.username.as_str(), AsRef::as_ref);
+    refuse_own(new, [Some(&user.email), Some(name)])?;
+    password::hash(new)
+}
+
+/// Makes sure that a password is not the account's own e-mail, the part of it before the @, or name.
+fn refuse_own(password: &str, own: [Option<&str>; 2]) -> Result<()> {
+    let password = password::compared(password);
+    let is_own = |text: &str| {
+        let is_same = |text| password::compared(text) == password;
+        is_same(text) || is_same(local_part(text))
+    };
+    if own.into_iter().flatten().any(is_own) {
+        return Err(Error::invalid("password", "must not be the e-mail or the name of the account"));
+    }
+    Ok(())
 }
 
 fn wrong_current_password() -> Error {
     Error::invalid("current_password", "is not the password of this account")
 }
 
-/// Deletes the account of `user` with all that is theirs, in a transaction of the caller's.
+/// Ends all tokens of the caller's account, theirs too: one UPDATE.
+///
+/// # Errors
+/// [`Error::UnknownCaller`] where the account is gone, or has ended their token already.
+pub fn sign_out(connection: &mut Db, caller: Identity) -> Result<()> {
+    let key: i64 = rand::random();
+    let ended =
+        diesel::update(row_of(caller)).set(users::token_key.eq(key)).named("sign_out").execute(connection)?;
+    if ended == 1 { Ok(()) } else { Err(Error::UnknownCaller) }
+}
+
+/// Ends all tokens of the account with this e-mail, for an operator.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub fn sign_out_by_email(connection: &mut Db, email: &str) -> Result<()> {
+    let user = users::table.filter(users::email_key.eq(email_key(email)));
+    let key: i64 = rand::random();
+    let ended =
+        diesel::update(user).set(users::token_key.eq(key)).named("sign_out_by_email").execute(connection)?;
+    if ended == 1 { Ok(()) } else { Err(Error::NotFound("user")) }
+}
+
+/// Lifts the limit of failed sign-ins of the account with this e-mail, in all processes, for an operator.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is none.
+pub fn lift_limit(connection: &mut Db, email: &str) -> Result<()> {
+    let user = users::table.filter(users::email_key.eq(email_key(email)));
+    let lifted = diesel::update(user)
+        .set(users::lifts.eq(users::lifts + 1))
+        .named("lift_limit")
+        .execute(connection)?;
+    if lifted == 1 { Ok(()) } else { Err(Error::NotFound("user")) }
+}
+
+/// Gives the account with this e-mail a new password of 80 bits of chance, for an operator, and returns it.
+///
+/// It ends all tokens and lifts the limit of failed sign-ins.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such account.
+pub fn reset_password(database: &Database, email: &str) -> Result<String> {
+    let password = password::random();
+    let hash = password::hash(&password)?;
+    database.write(|connection| {
+        let user = users::table.filter(users::email_key.eq(email_key(email)));
+        diesel::update(user)
+            .set(users::password_hash.eq(&hash))
+            .named("reset_password")
+            .execute(connection)?;
+        sign_out_by_email(connection, email)?;
+        lift_limit(connection, email)
+    })?;
+    Ok(password)
+}
+
+/// Deletes the account of `caller` with all that is theirs, in a transaction of the caller's.
 ///
 /// In this order, and at no time with a sweep or another deletion: nobody else takes locks on rows of several users, so
 /// that no two transactions wait for each other.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] when it is gone already.
-pub fn delete(connection: &mut Db, user: i64) -> Result<()> {
+/// [`Error::UnknownCaller`] where it is gone already, or has ended their token.
+pub fn delete(connection: &mut Db, caller: Identity) -> Result<()> {
     connection.exclude_other_bulk_changes()?;
-    lock(connection, user)?;
+    let user = lock(connection, caller)?;
     diesel::delete(favorites::table.filter(favorites::user_id.eq(user)))
         .named("account_deletion")
         .execute(connection)?;

@@ -21,6 +21,7 @@ use crate::db::{Db, Engine};
 use crate::error::{Error, Result};
 use crate::signing;
 use crate::sql::{Statement, Value, by_index};
+use crate::users::Identity;
 
 /// The state of all that a viewer's lists are made of.
 #[derive(Debug, Clone, Copy, Queryable)]
@@ -70,27 +71,31 @@ pub type Columns = (Nullable<BigInt>, BigInt, Nullable<Timestamp>, Nullable<Time
 
 /// One row: a probe of the viewer's row, the few rows of `content_versions`, and the end of a range of two indexes.
 #[must_use]
-pub fn query(engine: Engine, viewer: Option<i64>, now: NaiveDateTime) -> Statement<Columns> {
+pub fn query(engine: Engine, viewer: Option<Identity>, now: NaiveDateTime) -> Statement<Columns> {
     let by = |index| by_index(engine, "flyers", index);
     Statement::new(
         format!(
-            "SELECT (SELECT relations_version FROM users WHERE id = :viewer), \
+            "SELECT (SELECT relations_version FROM users WHERE id = :viewer AND token_key = :key), \
              (SELECT CAST(sum(version) AS bigint) FROM content_versions), \
              (SELECT max(valid_from) FROM {} WHERE valid_from <= :now), \
              (SELECT max(valid_until) FROM {} WHERE expired IS NOT TRUE AND valid_until <= :now)",
             by("flyers_valid_from"),
             by("flyers_to_mark"),
         ),
-        &[("viewer", Value::Int(viewer.unwrap_or_default())), ("now", Value::Time(now))],
+        &[
+            ("viewer", Value::Int(viewer.map_or(0, |viewer| viewer.id))),
+            ("key", Value::Int(viewer.map_or(0, |viewer| viewer.key))),
+            ("now", Value::Time(now)),
+        ],
     )
     .named("validator")
 }
 
-/// Reads the state at `now` of all that the lists of `viewer` are made of; makes sure that their account is there.
+/// Reads the state at `now` of all that the lists of `viewer` are made of; makes sure that it is them.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] when it is not.
-pub fn current(connection: &mut Db, viewer: Option<i64>, now: NaiveDateTime) -> Result<Validator> {
+/// [`Error::UnknownCaller`] where their account is gone, or has ended their token.
+pub fn current(connection: &mut Db, viewer: Option<Identity>, now: NaiveDateTime) -> Result<Validator> {
     let validator: Validator = query(connection.engine(), viewer, now).get_result(connection)?;
     match viewer {
         Some(_) if validator.relations.is_none() => Err(Error::UnknownCaller),

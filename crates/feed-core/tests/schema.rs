@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use feed_core::db::{Database, Db, Engine};
 use feed_core::migrate;
 use feed_core::models::{Favorite, Flyer, FlyerImage, Follow, User};
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
+use feed_core::sql::Value;
 use feed_core::testing::{TestDatabase, on_both, with_database};
 use pretty_assertions::assert_eq;
 
@@ -217,6 +219,45 @@ fn schema_rs_is_what_the_migrations_make() {
         ))
     });
     assert_eq!(printed.unwrap(), include_str!("../src/schema.rs"));
+}
+
+#[test]
+fn every_account_has_a_key_of_its_own_however_it_came() {
+    on_both(|test| {
+        let insert = |ids: std::ops::Range<i64>| {
+            for id in ids {
+                let row = "INSERT INTO users (id, email, email_key, username, password_hash, created_at) VALUES \
+                           (:id, 'u' || :id || '@b.c', 'u' || :id || '@b.c', 'u' || :id, '', :now)";
+                let now = "2026-01-01T00:00:00".parse().unwrap();
+                assert_eq!(test.execute(row, &[("id", Value::Int(id)), ("now", Value::Time(now))]), 1);
+            }
+        };
+        let keys = || -> Vec<i64> {
+            test.database.read(|c| Ok(users::table.select(users::token_key).load(c)?)).unwrap()
+        };
+        insert(1..20);
+        let folder = match test.database.engine() {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgres",
+        };
+        let down = format!(
+            "{}/../../migrations/{folder}/2026-11-26-000000_account_keys/down.sql",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let down = std::fs::read_to_string(down).unwrap();
+        let before = keys();
+        // As the database was before there were keys.
+        test.database
+            .with_writer(|c| {
+                c.batch_execute(&down)?;
+                c.batch_execute("DELETE FROM __diesel_schema_migrations WHERE version = '20261126000000'")?;
+                migrate::run(c)
+            })
+            .unwrap();
+        insert(20..40);
+        let distinct: BTreeSet<_> = keys().into_iter().chain(before).chain([0]).collect();
+        assert_eq!(distinct.len(), 39 + 19 + 1);
+    });
 }
 
 #[test]

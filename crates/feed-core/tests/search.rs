@@ -2,13 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use chrono::{NaiveDateTime, TimeDelta};
+use feed_core::attempts::Attempts;
 use feed_core::db::{Database, Db};
 use feed_core::feed::{self, Feed, FeedRequest, Lead, Leads, Listing};
 use feed_core::flyers::{self, FlyerChange, NewFlyer};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
 use feed_core::testing::{TestDatabase, on_both};
-use feed_core::users::{self, AccountChange};
+use feed_core::users::{self, AccountChange, Identity};
 use feed_core::{favorites, follows, text, validator};
 use pretty_assertions::assert_eq;
 use serde_json::json;
@@ -17,13 +18,13 @@ fn now() -> NaiveDateTime {
     "2026-06-01T12:00:00".parse().unwrap()
 }
 
-fn register(database: &Database, name: &str) -> i64 {
+fn register(database: &Database, name: &str) -> Identity {
     let email = format!("{name}@example.org");
     let registration = json!({"email": email, "password": "correct horse", "username": name});
-    users::register(database, &serde_json::from_value(registration).unwrap(), now()).unwrap().id
+    users::register(database, &serde_json::from_value(registration).unwrap(), now()).unwrap().identity()
 }
 
-fn publish(database: &Database, creator: i64, title: &str) -> i64 {
+fn publish(database: &Database, creator: Identity, title: &str) -> i64 {
     let flyer = json!({
         "title": title,
         "description": "Every day from six.",
@@ -39,7 +40,7 @@ fn publish(database: &Database, creator: i64, title: &str) -> i64 {
     database.write(|c| flyers::publish(c, creator, &flyer, now())).unwrap()
 }
 
-fn change(database: &Database, creator: i64, flyer: i64, members: &serde_json::Value) {
+fn change(database: &Database, creator: Identity, flyer: i64, members: &serde_json::Value) {
     let change: FlyerChange = serde_json::from_value(members.clone()).unwrap();
     database.write(|c| flyers::update(c, creator, flyer, &change, now())).unwrap();
 }
@@ -70,7 +71,8 @@ fn searched(test: &TestDatabase, search: &str) -> Vec<i64> {
 }
 
 /// The feeds of `viewer`, who follows `creator` and favorited all of theirs.
-fn feeds(creator: i64, viewer: i64) -> [Feed; 4] {
+fn feeds(creator: Identity, viewer: Identity) -> [Feed; 4] {
+    let (creator, viewer) = (creator.id, viewer.id);
     let by_creator = Feed::Creator { creator, viewer: Some(viewer) };
     [Feed::All(None), Feed::Favorites(viewer), Feed::Following(viewer), by_creator]
 }
@@ -80,7 +82,7 @@ fn a_write_shows_in_the_next_search() {
     on_both(|test| {
         let database = &test.database;
         let (creator, viewer) = (register(database, "Jürg"), register(database, "viewer"));
-        database.write(|c| follows::follow(c, viewer, creator, now())).unwrap();
+        database.write(|c| follows::follow(c, viewer, creator.id, now())).unwrap();
         let flyer = publish(database, creator, "Bäckerei");
         database.write(|c| favorites::favorite(c, viewer, flyer, now())).unwrap();
         let search = |text: &str| {
@@ -98,7 +100,7 @@ fn a_write_shows_in_the_next_search() {
         assert!(search("im hof") && search("CHUR") && !search("zürich") && !search("every"));
 
         let rename: AccountChange = serde_json::from_value(json!({"username": "Reto"})).unwrap();
-        users::update(database, creator, &rename).unwrap();
+        users::update(database, &Attempts::default(), creator, &rename, now()).unwrap();
         assert!(search("RETO") && !search("jürg"));
 
         database.write(|c| flyers::delete(c, creator, flyer)).unwrap();
@@ -111,7 +113,7 @@ fn a_flyer_that_moves_shows_where_it_is() {
     on_both(|test| {
         let database = &test.database;
         let (creator, viewer) = (register(database, "creator"), register(database, "viewer"));
-        database.write(|c| follows::follow(c, viewer, creator, now())).unwrap();
+        database.write(|c| follows::follow(c, viewer, creator.id, now())).unwrap();
         let flyer = publish(database, creator, "Bread");
         database.write(|c| favorites::favorite(c, viewer, flyer, now())).unwrap();
         let is_near = |latitude: f64, longitude: f64, km: i64| {
@@ -187,7 +189,7 @@ fn a_text_is_never_older_than_what_it_was_made_of() {
         assert_eq!(test.execute("DELETE FROM user_texts", &[]), 1);
         change(database, creator, flyer, &json!({"description": "Torten"}));
         let name: AccountChange = serde_json::from_value(json!({"username": "Reto"})).unwrap();
-        users::update(database, creator, &name).unwrap();
+        users::update(database, &Attempts::default(), creator, &name, now()).unwrap();
         for text in ["torten", "konditorei", "reto"] {
             assert_eq!(search(text), [flyer], "{text}");
         }

@@ -12,7 +12,7 @@ use feed_core::rules::Trimmed;
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
 use feed_core::seed::{self, Added, Outcome, Plan};
 use feed_core::testing::{TestDatabase, on_both};
-use feed_core::users::{Credentials, Registration};
+use feed_core::users::{Credentials, Identity, Registration};
 use feed_core::{Error, feed};
 use garde::Validate;
 use pretty_assertions::assert_eq;
@@ -98,6 +98,9 @@ fn the_same_seed_gives_the_same_rows_on_both_engines() {
         let test = TestDatabase::new(engine);
         seed(&test.database, &plan);
         let mut rows = Rows::of(&test.database);
+        let keys: std::collections::BTreeSet<_> =
+            rows.users.iter_mut().map(|user| std::mem::take(&mut user.token_key)).collect();
+        assert_eq!(keys.len(), rows.users.len(), "each account has a key of its own");
         let hashes = rows.users.iter_mut().map(|user| std::mem::take(&mut user.password_hash));
         assert!(hashes.reduce(|a, b| if a == b { a } else { String::new() }).is_some_and(|h| !h.is_empty()));
         rows
@@ -130,7 +133,9 @@ fn the_personas_have_their_numbers_and_can_sign_in() {
         for email in seed::PERSONAS {
             let credentials =
                 Credentials { email: Trimmed(email.to_owned()), password: seed::PASSWORD.to_owned() };
-            let account = feed_core::users::authenticate(&test.database, &credentials).unwrap();
+            let attempts = feed_core::attempts::Attempts::default();
+            let account =
+                feed_core::users::authenticate(&test.database, &attempts, &credentials, None, now()).unwrap();
             assert_eq!(Some(account.username.as_str()), email.split('@').next());
         }
     });
@@ -204,7 +209,7 @@ fn the_feeds_load() {
         seed(&test.database, &SMALL);
         test.database
             .read(|connection| {
-                let power = feed_core::users::id_by_email(connection, seed::POWER)?;
+                let power = feed_core::users::by_email(connection, seed::POWER)?.id;
                 for feed in [Feed::All(None), Feed::Following(power), Feed::Favorites(power)] {
                     let page = PageRequest { start: Start::Page(1), size: 20 };
                     let request = FeedRequest { listing: feed.into(), page, now: now() };
@@ -230,18 +235,18 @@ fn a_second_run_adds_nothing() {
 }
 
 /// Registers somebody and publishes a flyer of theirs.
-fn foreign_account(database: &Database, username: &str) -> i64 {
+fn foreign_account(database: &Database, username: &str) -> Identity {
     let registration = Registration {
         email: Trimmed(format!("{username}@example.org")),
         password: "not a demo".to_owned(),
         username: Some(Trimmed(username.to_owned())),
     };
     let account = feed_core::users::register(database, &registration, now()).unwrap();
-    publish(database, account.id);
-    account.id
+    publish(database, account.identity());
+    account.identity()
 }
 
-fn publish(database: &Database, creator: i64) -> i64 {
+fn publish(database: &Database, creator: Identity) -> i64 {
     let flyer = NewFlyer {
         title: Trimmed("Mine".to_owned()),
         description: Trimmed(String::new()),
@@ -262,7 +267,7 @@ fn other_accounts_are_refused_unless_forced_and_never_touched() {
         let database = &test.database;
         foreign_account(database, "power");
         foreign_account(database, "power.demo2");
-        let gone = foreign_account(database, "gone");
+        let gone = foreign_account(database, "gone").id;
         let deleted = |connection: &mut Db| Ok(diesel::delete(users::table.find(gone)).execute(connection)?);
         assert_eq!(database.write(deleted).unwrap(), 1);
         let before = Rows::of(database);
@@ -294,7 +299,7 @@ fn life_goes_on_after_a_seed() {
         seed(&test.database, &SMALL);
         let last = Rows::of(&test.database);
         let account = foreign_account(&test.database, "somebody");
-        assert_eq!(account, last.users[39].id + 1);
+        assert_eq!(account.id, last.users[39].id + 1);
         assert_eq!(publish(&test.database, account), last.flyers[199].id + 2);
     });
 }

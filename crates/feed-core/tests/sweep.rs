@@ -13,9 +13,11 @@ use feed_core::models::FlyerCopy;
 use feed_core::schema::{self, flyers};
 use feed_core::sweep::{self, MARGIN, Swept, sweep};
 use feed_core::testing::on_both;
+use feed_core::users::Identity;
 use pretty_assertions::assert_eq;
 
 const USER: i64 = 1;
+const CALLER: Identity = Identity { id: USER, key: 7 };
 
 fn now() -> NaiveDateTime {
     Utc::now().naive_utc()
@@ -23,8 +25,8 @@ fn now() -> NaiveDateTime {
 
 fn add_user(c: &mut Db) {
     c.batch_execute(
-        "INSERT INTO users (id, email, email_key, username, password_hash, created_at) \
-         VALUES (1, 'a@b.c', 'a@b.c', 'a', '', '2026-01-01 00:00:00')",
+        "INSERT INTO users (id, email, email_key, username, password_hash, created_at, token_key) \
+         VALUES (1, 'a@b.c', 'a@b.c', 'a', '', '2026-01-01 00:00:00', 7)",
     )
     .unwrap();
 }
@@ -83,7 +85,7 @@ fn what_is_long_over_is_marked_and_favorites_know() {
                 let untils = [-MARGIN - TimeDelta::minutes(1), -TimeDelta::minutes(1), TimeDelta::days(1)];
                 let ids = untils.map(|until| add_flyer(c, now() + until));
                 for id in ids {
-                    favorites::favorite(c, USER, id, now())?;
+                    favorites::favorite(c, CALLER, id, now())?;
                 }
                 Ok(ids)
             })
@@ -164,7 +166,7 @@ fn a_favorite_waits_for_a_change_of_its_flyer() {
         std::thread::scope(|scope| {
             let favoriting = scope.spawn(move || {
                 is_changed.recv().unwrap();
-                database.write(|c| favorites::favorite(c, USER, flyer, now())).unwrap();
+                database.write(|c| favorites::favorite(c, CALLER, flyer, now())).unwrap();
             });
             database
                 .write(|c| {

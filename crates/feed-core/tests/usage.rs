@@ -6,6 +6,7 @@ use std::time::Duration;
 use diesel::connection::InstrumentationEvent;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use feed_core::attempts::Attempts;
 use feed_core::db::{Database, Db, Engine, Limits, measured};
 use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::page::{PageRequest, Start};
@@ -111,13 +112,17 @@ fn what_requests_send_names_itself() {
         SENT.lock().unwrap().clear();
 
         let sign_up = json!({"email": "anna@example.org", "password": "correct horse"});
-        let anna = users::register(database, &of(sign_up.clone()), now).unwrap().id;
+        let anna = users::register(database, &of(sign_up.clone()), now).unwrap().identity();
+        let attempts = Attempts::default();
         let other = json!({"email": "beat@example.org", "password": "correct horse", "username": "Beat"});
-        let beat = users::register(database, &of(other), now).unwrap().id;
-        users::authenticate(database, &serde_json::from_value(sign_up).unwrap()).unwrap();
+        let beat = users::register(database, &of(other), now).unwrap().identity();
+        let credentials = serde_json::from_value(sign_up).unwrap();
+        users::authenticate(database, &attempts, &credentials, None, now).unwrap();
         let change =
             json!({"username": "Anna", "current_password": "correct horse", "password": "battery staple"});
-        users::update(database, anna, &serde_json::from_value(change).unwrap()).unwrap();
+        let (_, anna) =
+            users::update(database, &attempts, anna, &serde_json::from_value(change).unwrap(), now).unwrap();
+        let anna = anna.unwrap();
         let flyer: flyers::NewFlyer = serde_json::from_value(json!({
             "title": "Bread", "description": "", "location_address": "Zürich", "latitude": 47.4, "longitude": 8.5,
             "valid_from": now.and_utc(), "valid_until": (now + chrono::TimeDelta::days(7)).and_utc(),
@@ -132,25 +137,29 @@ fn what_requests_send_names_itself() {
                 flyers::update(c, anna, bread, &serde_json::from_value(change).unwrap(), now)?;
                 for _ in 0..2 {
                     favorites::favorite(c, beat, bread, now)?;
-                    follows::follow(c, beat, anna, now)?;
+                    follows::follow(c, beat, anna.id, now)?;
                 }
                 let page = PageRequest { start: Start::Page(1), size: 1 };
-                favorites::list(c, beat, &page)?;
-                follows::list(c, beat, &page)?;
-                follows::statuses(c, Some(beat), &[anna])?;
+                favorites::list(c, beat.id, &page)?;
+                follows::list(c, beat.id, &page)?;
+                follows::statuses(c, Some(beat.id), &[anna.id])?;
                 users::own_profile(c, beat)?;
-                users::profile(c, anna, Some(beat), now)?;
+                users::profile(c, anna.id, Some(beat.id), now)?;
                 users::require(c, Some(beat))?;
                 validator::current(c, Some(beat), now)?;
-                feed::load_one(c, bread, Some(beat), now)?;
-                let listing = Listing { search: Some("cake".to_owned()), ..Feed::Following(beat).into() };
+                feed::load_one(c, bread, Some(beat.id), now)?;
+                let listing = Listing { search: Some("cake".to_owned()), ..Feed::Following(beat.id).into() };
                 assert_eq!(feed::load(c, &FeedRequest { listing, page, now })?.items.len(), 1);
                 favorites::unfavorite(c, beat, bread)?;
-                follows::unfollow(c, beat, anna)?;
+                follows::unfollow(c, beat, anna.id)?;
                 flyers::delete(c, anna, bread)?;
+                users::sign_out(c, beat)?;
+                users::sign_out_by_email(c, "beat@example.org")?;
+                users::lift_limit(c, "beat@example.org")?;
                 users::delete(c, anna)
             })
             .unwrap();
+        users::reset_password(database, "beat@example.org").unwrap();
         sweep::sweep(database).unwrap();
 
         let own =

@@ -14,6 +14,7 @@ use std::fs::File;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, Feed, FeedRequest, FlyerCard, Listing};
 use feed_core::page::{Cursor, Page, PageRequest, Start};
+use feed_core::users::Identity;
 use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
@@ -304,7 +305,8 @@ fn to_have_a_page_already_costs_the_same_whatever_the_size() {
     log::install();
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let [small, large] = [SIZES[0], SIZES[2]].map(|size| {
-            let current = |c: &mut Db| validator::current(c, Some(1), shapes::now());
+            let viewer = Identity { id: 1, key: 1 };
+            let current = |c: &mut Db| validator::current(c, Some(viewer), shapes::now());
             let data = Data::open(engine, size, false);
             let (validator, work) = data.database.with_writer(|c| Ok(guard::measure(c, current))).unwrap();
             validator.unwrap();

@@ -288,7 +288,7 @@ fn both_engines_hold_the_same_rows() {
         same!(
             users,
             users::all_columns,
-            (i64, String, String, String, String, Option<String>, NaiveDateTime, i64)
+            (i64, String, String, String, String, Option<String>, NaiveDateTime, i64, i64, i32)
         );
         same!(flyer_images, flyer_images::all_columns, (i64, i16, String));
         same!(follows, follows::all_columns, (i64, i64, NaiveDateTime));

@@ -17,6 +17,7 @@ use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
 use feed_core::schema::flyers;
 use feed_core::testing::{TestDatabase, on_both};
+use feed_core::users::Identity;
 use feed_core::{seed, users, validator};
 use feed_perf::log::{self, Kind, Log, QueryLog};
 
@@ -30,6 +31,7 @@ fn now() -> NaiveDateTime {
 /// A running service with demo data, and what it sends to the database.
 struct Service {
     address: String,
+    power: Identity,
     token: String,
     log: QueryLog,
 }
@@ -38,12 +40,12 @@ impl Service {
     fn start(test: &TestDatabase) -> Self {
         let plan = seed::Plan { users: 600, flyers: 8_000, seed: 1, follows_max: 50 };
         seed::seed(&test.database, &plan, now(), false, &mut |_| {}).unwrap();
-        let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
+        let power = test.database.read(|c| users::by_email(c, seed::POWER)).unwrap();
         let config = ServeConfig {
             bind: "127.0.0.1:0".to_owned(),
             database: DatabaseConfig { database_url: test.url.clone(), database_connections: 4 },
             migrate: false,
-            tokens: TokenConfig { jwt_secret: Some(Secret::from(SECRET)), token_ttl: 60 },
+            tokens: TokenConfig::new(Secret::from(SECRET), 60),
             public_url: None,
             cors_origins: None,
             cors_headers: None,
@@ -64,7 +66,7 @@ impl Service {
         let address = format!("http://{}", server.address().unwrap());
         std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
         let token = Tokens::new(SECRET.as_bytes(), 60).issue(power, now()).unwrap();
-        Self { address, token, log: QueryLog::of_process() }
+        Self { address, power, token, log: QueryLog::of_process() }
     }
 
     /// The body of a GET, and what it took.
@@ -105,7 +107,7 @@ fn prolific(c: &mut Db) -> i64 {
 
 /// Every feed, by its path and what its handler asks of the domain.
 fn feeds(test: &TestDatabase) -> [(String, bool, Feed); 7] {
-    let power = test.database.read(|c| users::id_by_email(c, seed::POWER)).unwrap();
+    let power = test.database.read(|c| users::by_email(c, seed::POWER)).unwrap().id;
     let creator = test.database.read(|c| Ok(prolific(c))).unwrap();
     let of_creator = format!("/api/users/{creator}/flyers/?");
     [
@@ -194,7 +196,7 @@ fn handlers_send_the_statements_that_have_budgets() {
                 let load = || {
                     test.database
                         .read(|c| {
-                            validator::current(c, feed.viewer(), now())?;
+                            validator::current(c, feed.viewer().map(|_| service.power), now())?;
                             feed::load(c, &FeedRequest { listing: listing.clone(), page, now: now() })
                         })
                         .unwrap()

@@ -33,13 +33,13 @@ pub(super) fn run() -> Result<(), StartError> {
     // A fresh secret each time: tokens of an earlier demo are not valid in this one.
     let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let token_ttl = 24 * 60 * 60;
-    let power = database.read(|connection| users::id_by_email(connection, seed::POWER))?;
+    let power = database.read(|connection| users::by_email(connection, seed::POWER))?;
     let token = Tokens::new(secret.as_bytes(), token_ttl).issue(power, clock.now())?;
     let config = ServeConfig {
         bind: Ipv4Addr::LOCALHOST.to_string(),
         database: database_config,
         migrate: false,
-        tokens: TokenConfig { jwt_secret: Some(Secret::new(secret)), token_ttl },
+        tokens: TokenConfig::new(Secret::new(secret), token_ttl),
         public_url: None,
         cors_origins: None,
         cors_headers: None,

@@ -75,6 +75,10 @@ enum Command {
     Backup(BackupArgs),
     /// Print a token of the account with this e-mail, for scripts.
     Token(TokenArgs),
+    /// Help the owner of the account with this e-mail who has asked for it.
+    ///
+    /// It works while the service runs, whatever the number of its processes.
+    Account(AccountArgs),
     /// Serve a database of its own with demo data, on this machine only.
     ///
     /// It lies under target/demo, whatever `DATABASE_URL` says.
@@ -129,6 +133,37 @@ struct TokenArgs {
     email: String,
 }
 
+#[derive(Debug, Args)]
+struct AccountArgs {
+    #[command(flatten)]
+    database: DatabaseConfig,
+
+    #[command(flatten)]
+    help: AccountHelp,
+
+    /// The account's e-mail.
+    #[arg(value_name = "EMAIL")]
+    email: String,
+}
+
+/// What is done for an account: one thing at a time.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct AccountHelp {
+    /// End all tokens of the account, as after a phone was stolen.
+    #[arg(long)]
+    sign_out: bool,
+
+    /// Give the account a new password of chance, and print it; end all tokens and lift the limit of failed sign-ins.
+    // Of chance, and not read from the operator: it is never weak, and in no history of a shell.
+    #[arg(long)]
+    set_password: bool,
+
+    /// Lift the limit of failed sign-ins.
+    #[arg(long)]
+    lift: bool,
+}
+
 /// Reads the command line and the environment, and runs the command to its end.
 ///
 /// Where an option is unknown or has a bad value, or the command cannot be done, a line on stderr says why. A command
@@ -172,6 +207,12 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
     config::refuse_unknown(definition, names)?;
     let Cli { command, log, log_format } = cli;
     logging::start(&log, log_format);
+    for variable in config::shown_to_all(definition, matches) {
+        tracing::warn!(
+            "{variable} was given on the command line, where everybody who can list processes reads its secret: set the \
+             variable instead"
+        );
+    }
     match command {
         Command::Serve(config) => serve(&config),
         Command::Config(config) => show_config(&config, definition, matches),
@@ -180,6 +221,7 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
         Command::Sweep(config) => sweep(&config),
         Command::Backup(args) => backup(&args),
         Command::Token(args) => token(&args),
+        Command::Account(args) => account(&args),
         Command::Demo => demo::run(),
     }
 }
@@ -209,7 +251,7 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
 /// What can be wrong with a configuration though each of its values is of the right form.
 fn check(config: &ServeConfig) -> Result<(), StartError> {
     config.database.url()?;
-    config.tokens.secret()?;
+    config.tokens.secrets()?;
     config.public_url()?;
     config.cors()?;
     Ok(())
@@ -258,8 +300,22 @@ fn backup(args: &BackupArgs) -> Result<(), StartError> {
 }
 
 fn token(args: &TokenArgs) -> Result<(), StartError> {
-    let tokens = Tokens::new(args.tokens.secret()?, args.tokens.token_ttl);
+    let tokens = Tokens::new(args.tokens.secrets()?.current.as_bytes(), args.tokens.token_ttl);
     let database = args.database.open_current(false)?;
-    let user = database.read(|connection| users::id_by_email(connection, &args.email))?;
-    output::print(tokens.issue(user, Clock::default().now())?)
+    let account = database.read(|connection| users::by_email(connection, &args.email))?;
+    output::print(tokens.issue(account, Clock::default().now())?)
+}
+
+fn account(args: &AccountArgs) -> Result<(), StartError> {
+    let database = args.database.open_current(false)?;
+    let email = &args.email;
+    if args.help.sign_out {
+        database.write(|connection| users::sign_out_by_email(connection, email))?;
+        output::print(format_args!("all tokens of {email} have ended"))
+    } else if args.help.lift {
+        database.write(|connection| users::lift_limit(connection, email))?;
+        output::print(format_args!("{email} may try passwords again"))
+    } else {
+        output::print(users::reset_password(&database, email)?)
+    }
 }

@@ -87,7 +87,7 @@ pub fn print(command: &Command, matches: &ArgMatches) -> String {
         let Some(name) = variable(option) else { continue };
         let id = option.get_id().as_str();
         let values = matches.get_raw(id).into_iter().flatten();
-        let values: Vec<_> = values.map(|value| shown(name, &value.to_string_lossy())).collect();
+        let values: Vec<_> = values.map(|value| shown(option, &value.to_string_lossy())).collect();
         let source = match matches.value_source(id) {
             Some(clap::parser::ValueSource::EnvVariable) => "environment",
             Some(clap::parser::ValueSource::CommandLine) => "command line",
@@ -100,12 +100,31 @@ pub fn print(command: &Command, matches: &ArgMatches) -> String {
 }
 
 /// A value as anybody may see it.
-fn shown(name: &str, value: &str) -> String {
-    match name {
-        "FEED_JWT_SECRET" => "…".to_owned(),
-        "DATABASE_URL" => value.parse::<DatabaseUrl>().map_or_else(|_| "…".to_owned(), |url| url.redacted()),
-        _ => value.to_owned(),
+fn shown(option: &Arg, value: &str) -> String {
+    if variable(option) == Some("DATABASE_URL") {
+        value.parse::<DatabaseUrl>().map_or_else(|_| "…".to_owned(), |url| url.redacted())
+    } else if option.is_hide_env_values_set() {
+        "…".to_owned()
+    } else {
+        value.to_owned()
     }
+}
+
+/// The variables of those options of a command line that show a secret to everybody who may list the machine's processes.
+#[must_use]
+pub fn shown_to_all(command: &Command, matches: &ArgMatches) -> Vec<String> {
+    let Some((name, matches)) = matches.subcommand() else { return Vec::new() };
+    let options = command.find_subcommand(name).into_iter().flat_map(Command::get_arguments);
+    let is_typed = |option: &&Arg| {
+        let id = option.get_id().as_str();
+        matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine)
+    };
+    let is_secret = |option: &&Arg| {
+        let values = matches.get_raw(option.get_id().as_str()).into_iter().flatten();
+        values.map(|value| value.to_string_lossy()).any(|value| shown(option, &value) != value)
+    };
+    let typed = options.filter(is_typed).filter(is_secret);
+    typed.filter_map(variable).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 mod environment;
 mod limits;
+mod tokens;
 
-use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderName;
@@ -11,8 +11,9 @@ use clap::Args;
 use feed_core::db::{BackupError, Database, DatabaseUrl, Db, Engine, OpenError};
 use feed_core::{migrate, text};
 
-pub use environment::{explained, print, refuse_unknown};
+pub use environment::{explained, print, refuse_unknown, shown_to_all};
 pub use limits::{AdminConfig, LimitConfig, Rate, RateConfig};
+pub use tokens::{Secret, Secrets, TokenConfig};
 
 /// Where the database is.
 #[derive(Debug, Clone, Args)]
@@ -181,44 +182,6 @@ pub enum CorsOrigins {
     These(Vec<String>),
 }
 
-/// How tokens are signed and how long they live.
-#[derive(Debug, Clone, Args)]
-pub struct TokenConfig {
-    /// The secret that tokens and cursors are signed with: at least 32 bytes. Rather an environment
-    /// variable than an argument, which others on the machine can read.
-    #[arg(long, env = "FEED_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
-    pub jwt_secret: Option<Secret>,
-
-    /// Seconds that a token lives.
-    #[arg(long, env = "FEED_TOKEN_TTL", value_name = "SECONDS", default_value_t = 30 * 24 * 60 * 60,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    pub token_ttl: u32,
-}
-
-/// A secret that does not print itself.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl From<&str> for Secret {
-    fn from(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 /// Why the service does not start, in one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -291,26 +254,6 @@ impl StartError {
 
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         |source| Self::Io { what: what.into(), source }
-    }
-}
-
-impl TokenConfig {
-    /// The bytes of the secret.
-    ///
-    /// # Errors
-    /// When there is none, or it is shorter than 32 bytes.
-    pub fn secret(&self) -> Result<&[u8], StartError> {
-        match &self.jwt_secret {
-            None => Err(StartError::option(
-                "FEED_JWT_SECRET",
-                "is not set: it signs the tokens and takes at least 32 bytes, as `openssl rand -hex 32` prints",
-            )),
-            Some(Secret(secret)) if secret.len() < 32 => Err(StartError::option(
-                "FEED_JWT_SECRET",
-                format!("has {} bytes and needs at least 32", secret.len()),
-            )),
-            Some(Secret(secret)) => Ok(secret.as_bytes()),
-        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Registering and signing in.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use feed_core::users::{self, Account, Credentials, Registration};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::auth::{Caller, Confirmed, Holder};
 use crate::extract::Body;
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
@@ -26,7 +27,9 @@ pub struct Session {
 
 impl Session {
     fn open(state: &State, user: Account) -> Result<Self, ApiError> {
-        let token = state.tokens.issue(user.id, state.clock.now())?;
+        let identity = user.identity();
+        let token = state.tokens.issue(identity, state.clock.now())?;
+        state.callers.confirm(identity);
         Ok(Self { token, token_type: "Bearer", expires_in: state.tokens.ttl(), user })
     }
 }
@@ -45,11 +48,29 @@ pub(super) async fn register(
 }
 
 /// Signs in.
+///
+/// No `Authorization` is refused here. Whoever sends a token of the account, even an expired one, is not kept waiting for
+/// the wrong passwords of others.
 #[utoipa::path(post, path = "/api/auth/login/", tag = "accounts", operation_id = "login", request_body = Credentials, responses((status = 200, description = "A token.", body = Session), (status = 401, description = "The password is wrong, or there is no such account.", body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn login(
     state: Data<State>,
+    Holder(holder): Holder,
     Body(credentials): Body<Credentials>,
 ) -> Result<HttpResponse, ApiError> {
-    let user = state.hash(move |database| users::authenticate(database, &credentials)).await?;
+    let (now, attempts) = (state.clock.now(), state.attempts.clone());
+    let work = move |database: &_| users::authenticate(database, &attempts, &credentials, holder, now);
+    let user = state.hash(work).await?;
     Ok(HttpResponse::Ok().json(Session::open(&state, user)?))
+}
+
+/// Signs out everywhere: all tokens of the account end.
+#[utoipa::path(post, path = "/api/auth/logout/", tag = "accounts", operation_id = "logout", responses((status = 204, description = "No token of the account is valid any more.")), security(("token" = [])))]
+pub(super) async fn logout(
+    state: Data<State>,
+    request: HttpRequest,
+    Caller(caller): Caller,
+) -> Result<HttpResponse, ApiError> {
+    state.write(move |c| users::sign_out(c, caller)).await?;
+    Confirmed::end(&request, &state, caller);
+    Ok(HttpResponse::NoContent().finish())
 }

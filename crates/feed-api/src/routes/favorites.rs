@@ -26,11 +26,11 @@ pub(super) async fn favorite(
 #[utoipa::path(put, path = "/api/favorites/{id}/", tag = "favorites", operation_id = "put_favorite", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 201, description = "It is a favorite now.", body = Favorite), (status = 200, description = "It was one already.", body = Favorite), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn put(
     state: Data<State>,
-    Caller(user): Caller,
+    Caller(caller): Caller,
     PathId(flyer): PathId,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
-    let (favorite, is_new) = state.write(move |c| favorites::favorite(c, user, flyer, now)).await?;
+    let (favorite, is_new) = state.write(move |c| favorites::favorite(c, caller, flyer, now)).await?;
     Ok(super::created_or_there(is_new, &favorite))
 }
 
@@ -38,10 +38,10 @@ pub(super) async fn put(
 #[utoipa::path(delete, path = "/api/favorites/{id}/", tag = "favorites", operation_id = "unfavorite", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 204, description = "It is no favorite any more.")), security(("token" = [])))]
 pub(super) async fn unfavorite(
     state: Data<State>,
-    Caller(user): Caller,
+    Caller(caller): Caller,
     PathId(flyer): PathId,
 ) -> Result<HttpResponse, ApiError> {
-    state.write(move |c| favorites::unfavorite(c, user, flyer)).await?;
+    state.write(move |c| favorites::unfavorite(c, caller, flyer)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -50,12 +50,12 @@ pub(super) async fn unfavorite(
 pub(super) async fn list(
     state: Data<State>,
     request: HttpRequest,
-    Caller(user): Caller,
+    Caller(caller): Caller,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = favorites::cursor_scope(user);
-    pages::answer(&state, &request, &query, Some(user), &scope, Cost::Fixed, move |c, page, _| {
-        favorites::list(c, user, page)
+    let scope = favorites::cursor_scope(caller.id);
+    pages::answer(&state, &request, &query, Some(caller), &scope, Cost::Fixed, move |c, page, _| {
+        favorites::list(c, caller.id, page)
     })
     .await
 }

@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use feed_core::Error;
 use feed_core::feed::{self, Feed, FeedRequest, FlyerCard};
+use feed_core::users::Identity;
 
 use super::pages::{self, Cost, PageBody};
 use crate::auth::{Caller, Viewer};
@@ -20,7 +21,7 @@ pub(super) async fn main(
     Viewer(viewer): Viewer,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&state, &request, Feed::All(viewer), &query).await
+    answer(&state, &request, viewer, Feed::All(id(viewer)), &query).await
 }
 
 /// The flyers that the caller has favorited.
@@ -31,7 +32,7 @@ pub(super) async fn favorites(
     Caller(caller): Caller,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&state, &request, Feed::Favorites(caller), &query).await
+    answer(&state, &request, Some(caller), Feed::Favorites(caller.id), &query).await
 }
 
 /// The flyers of the creators whom the caller follows.
@@ -42,7 +43,7 @@ pub(super) async fn following(
     Caller(caller): Caller,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&state, &request, Feed::Following(caller), &query).await
+    answer(&state, &request, Some(caller), Feed::Following(caller.id), &query).await
 }
 
 /// Any of the three feeds.
@@ -56,12 +57,12 @@ pub(super) async fn filtered(
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
     let feed = match query.get("filter")? {
-        None | Some("all") => Feed::All(viewer.0),
-        Some("favorites") => Feed::Favorites(viewer.required()?),
-        Some("following") => Feed::Following(viewer.required()?),
+        None | Some("all") => Feed::All(id(viewer.0)),
+        Some("favorites") => Feed::Favorites(viewer.required()?.id),
+        Some("following") => Feed::Following(viewer.required()?.id),
         Some(_) => return Err(Error::invalid("filter", "must be all, favorites or following").into()),
     };
-    answer(&state, &request, feed, &query).await
+    answer(&state, &request, viewer.0, feed, &query).await
 }
 
 /// The flyers of one creator.
@@ -75,12 +76,18 @@ pub(super) async fn of_creator(
     PathId(creator): PathId,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    answer(&state, &request, Feed::Creator { creator, viewer }, &query).await
+    let feed = Feed::Creator { creator, viewer: id(viewer) };
+    answer(&state, &request, viewer, feed, &query).await
+}
+
+fn id(viewer: Option<Identity>) -> Option<i64> {
+    viewer.map(|viewer| viewer.id)
 }
 
 async fn answer(
     state: &State,
     request: &HttpRequest,
+    viewer: Option<Identity>,
     feed: Feed,
     query: &Query,
 ) -> Result<HttpResponse, ApiError> {
@@ -88,7 +95,7 @@ async fn answer(
     let scope = listing.cursor_scope();
     let is_search = listing.search.is_some() || listing.radius_mm.is_some();
     let cost = if is_search { Cost::Search } else { Cost::Fixed };
-    let answer = pages::answer(state, request, query, feed.viewer(), &scope, cost, move |c, page, now| {
+    let answer = pages::answer(state, request, query, viewer, &scope, cost, move |c, page, now| {
         feed::load(c, &FeedRequest { listing: listing.clone(), page: *page, now })
     });
     answer.await.map_err(|error| if is_search { error.of_search() } else { error })

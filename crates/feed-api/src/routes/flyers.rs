@@ -18,14 +18,14 @@ use crate::state::State;
 pub(super) async fn publish(
     state: Data<State>,
     request: HttpRequest,
-    Caller(creator): Caller,
+    Caller(caller): Caller,
     Body(new): Body<NewFlyer>,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let card = state
         .write(move |c| {
-            let id = flyers::publish(c, creator, &new, now)?;
-            feed::load_one(c, id, Some(creator), now)
+            let id = flyers::publish(c, caller, &new, now)?;
+            feed::load_one(c, id, Some(caller.id), now)
         })
         .await?;
     let location = format!("{}/api/flyers/{}/", links::base(&state, &request), card.id);
@@ -43,7 +43,7 @@ pub(super) async fn show(
     let card = state
         .read(move |c| {
             users::require(c, viewer)?;
-            feed::load_one(c, id, viewer, now)
+            feed::load_one(c, id, viewer.map(|viewer| viewer.id), now)
         })
         .await?;
     Ok(HttpResponse::Ok().json(card))
@@ -61,7 +61,7 @@ pub(super) async fn update(
     let card = state
         .write(move |c| {
             flyers::update(c, caller, id, &change, now)?;
-            feed::load_one(c, id, Some(caller), now)
+            feed::load_one(c, id, Some(caller.id), now)
         })
         .await?;
     Ok(HttpResponse::Ok().json(card))

@@ -29,11 +29,11 @@ pub(super) async fn follow(
 #[utoipa::path(put, path = "/api/follows/{id}/", tag = "follows", operation_id = "put_follow", params(("id" = i64, Path, minimum = 1, description = "The creator.")), responses((status = 201, description = "The caller follows them now.", body = Follow), (status = 200, description = "The caller did already.", body = Follow), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn put(
     state: Data<State>,
-    Caller(follower): Caller,
+    Caller(caller): Caller,
     PathId(followed): PathId,
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
-    let (follow, is_new) = state.write(move |c| follows::follow(c, follower, followed, now)).await?;
+    let (follow, is_new) = state.write(move |c| follows::follow(c, caller, followed, now)).await?;
     Ok(super::created_or_there(is_new, &follow))
 }
 
@@ -41,10 +41,10 @@ pub(super) async fn put(
 #[utoipa::path(delete, path = "/api/follows/{id}/", tag = "follows", operation_id = "unfollow", params(("id" = i64, Path, minimum = 1, description = "The creator.")), responses((status = 204, description = "The caller does not follow them any more.")), security(("token" = [])))]
 pub(super) async fn unfollow(
     state: Data<State>,
-    Caller(follower): Caller,
+    Caller(caller): Caller,
     PathId(followed): PathId,
 ) -> Result<HttpResponse, ApiError> {
-    state.write(move |c| follows::unfollow(c, follower, followed)).await?;
+    state.write(move |c| follows::unfollow(c, caller, followed)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn status(
     let statuses = state
         .read(move |c| {
             users::require(c, viewer)?;
-            follows::statuses(c, viewer, &asked)
+            follows::statuses(c, viewer.map(|viewer| viewer.id), &asked)
         })
         .await?;
     let answer = if is_one {
@@ -88,12 +88,12 @@ pub(super) async fn status(
 pub(super) async fn list(
     state: Data<State>,
     request: HttpRequest,
-    Caller(follower): Caller,
+    Caller(caller): Caller,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = follows::cursor_scope(follower);
-    pages::answer(&state, &request, &query, Some(follower), &scope, Cost::Fixed, move |c, page, _| {
-        follows::list(c, follower, page)
+    let scope = follows::cursor_scope(caller.id);
+    pages::answer(&state, &request, &query, Some(caller), &scope, Cost::Fixed, move |c, page, _| {
+        follows::list(c, caller.id, page)
     })
     .await
 }

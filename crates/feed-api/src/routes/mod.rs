@@ -30,8 +30,17 @@ pub(crate) enum RouteClass {
     Health,
     /// Sign-in and registration, which are limited by address, and whose answers nobody may store.
     SignIn,
+    /// What a signed-in caller does with their tokens: limited as everything else, and nobody may store the answer.
+    Session,
     /// Everything else.
     Standard,
+}
+
+impl RouteClass {
+    /// Whether nobody may store what it answers.
+    pub(crate) fn is_secret(self) -> bool {
+        matches!(self, Self::SignIn | Self::Session)
+    }
 }
 
 /// A path, its class, and what answers each of its methods; HEAD is answered wherever GET is.
@@ -39,7 +48,7 @@ type Row = (&'static str, RouteClass, Vec<(Method, Route)>);
 
 /// Every route, by its path without the slash at the end: it is trimmed before paths are matched.
 fn table() -> Vec<Row> {
-    use RouteClass::{Health, SignIn, Standard};
+    use RouteClass::{Health, Session, SignIn, Standard};
     vec![
         ("/healthz", Health, vec![(Method::GET, web::to(health::live))]),
         ("/readyz", Health, vec![(Method::GET, web::to(health::ready))]),
@@ -48,6 +57,7 @@ fn table() -> Vec<Row> {
         ("/api/docs/{file}", Standard, vec![(Method::GET, web::to(docs::asset))]),
         ("/api/auth/register", SignIn, vec![(Method::POST, web::to(accounts::register))]),
         ("/api/auth/login", SignIn, vec![(Method::POST, web::to(accounts::login))]),
+        ("/api/auth/logout", Session, vec![(Method::POST, web::to(accounts::logout))]),
         ("/api/feed", Standard, vec![(Method::GET, web::to(feeds::main))]),
         ("/api/favorites/feed", Standard, vec![(Method::GET, web::to(feeds::favorites))]),
         ("/api/following/feed", Standard, vec![(Method::GET, web::to(feeds::following))]),

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDateTime;
 use feed_core::db::Db;
 use feed_core::page::{Cursor, Page, PageRequest};
+use feed_core::users::Identity;
 use feed_core::validator;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,12 +54,12 @@ pub(super) enum Cost {
 
 /// Answers with the page of a list that the query asks for.
 ///
-/// The list is bound to `scope`, is shown to `viewer`, and is read by `load` as of the moment it is given.
+/// The list is bound to `scope`, is shown to `viewer` once the database has confirmed them, and is read by `load` as of the moment it is given.
 pub(super) async fn answer<T: Serialize + Send + 'static>(
     state: &State,
     request: &HttpRequest,
     query: &Query,
-    viewer: Option<i64>,
+    viewer: Option<Identity>,
     scope: &str,
     cost: Cost,
     load: impl Fn(&mut Db, &PageRequest, NaiveDateTime) -> feed_core::Result<Page<T>> + Send + 'static,
@@ -68,6 +69,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     let base = links::base(state, request);
     let tag = {
         // All that decides the body, but for what the validator says.
+        let viewer = viewer.map(|viewer| viewer.id);
         let asked = format!("{} {base} {} {viewer:?}", env!("CARGO_PKG_VERSION"), request.uri());
         let tags = state.tags.clone();
         move |validator: &validator::Validator| EntityTag::new_weak(tags.tag(&asked, validator))

@@ -1,10 +1,13 @@
 //! Accounts and what others see of them.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use feed_core::users::{self, AccountChange, OwnProfile, Profile};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::auth::{Caller, Viewer};
+use super::RouteClass;
+use crate::auth::{Caller, Confirmed, Viewer};
 use crate::extract::{Body, PathId};
 use crate::problem::{ApiError, Problem};
 use crate::state::State;
@@ -18,24 +21,54 @@ pub(super) async fn me(state: Data<State>, Caller(caller): Caller) -> Result<Htt
 
 /// Changes the caller's account.
 ///
-/// Tokens stay valid when the password changes.
-#[utoipa::path(patch, path = "/api/users/me/", tag = "users", operation_id = "update_me", request_body = AccountChange, responses((status = 200, description = "The account as it is now.", body = OwnProfile), (status = 409, description = "The username is taken.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+/// Another password ends all tokens of the account; the answer has a fresh one.
+#[utoipa::path(patch, path = "/api/users/me/", tag = "users", operation_id = "update_me", request_body = AccountChange, responses((status = 200, description = "The account as it is now.", body = ChangedProfile), (status = 409, description = "The username is taken.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
 pub(super) async fn update(
     state: Data<State>,
+    request: HttpRequest,
     Caller(caller): Caller,
     Body(change): Body<AccountChange>,
 ) -> Result<HttpResponse, ApiError> {
     let hashes = change.password.is_some();
-    let work = move |database: &_| users::update(database, caller, &change);
-    let profile = if hashes { state.hash(work).await? } else { state.change(work).await? };
-    Ok(HttpResponse::Ok().json(profile))
+    let (now, attempts) = (state.clock.now(), state.attempts.clone());
+    let work = move |database: &_| users::update(database, &attempts, caller, &change, now);
+    let (profile, renewed) = if hashes { state.hash(work).await? } else { state.change(work).await? };
+    let mut changed = ChangedProfile { profile, token: None, expires_in: None };
+    if let Some(renewed) = renewed {
+        request.extensions_mut().insert(Confirmed(Some(renewed)));
+        // It holds a token.
+        request.extensions_mut().insert(RouteClass::Session);
+        changed.token = Some(state.tokens.issue(renewed, now)?);
+        changed.expires_in = Some(state.tokens.ttl());
+    }
+    Ok(HttpResponse::Ok().json(changed))
+}
+
+/// The account after a change.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedProfile {
+    #[serde(flatten)]
+    profile: OwnProfile,
+    /// Where the password changed: what `Authorization: Bearer` takes from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    token: Option<String>,
+    /// With the token: seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u32, required = false, minimum = 1, example = 2_592_000)]
+    expires_in: Option<u32>,
 }
 
 /// Deletes the caller's account and everything of theirs: flyers, favorites, follows of both sides.
 #[utoipa::path(delete, path = "/api/users/me/", tag = "users", operation_id = "delete_me", responses((status = 204, description = "It is gone, and its tokens with it.")), security(("token" = [])))]
-pub(super) async fn delete(state: Data<State>, Caller(caller): Caller) -> Result<HttpResponse, ApiError> {
+pub(super) async fn delete(
+    state: Data<State>,
+    request: HttpRequest,
+    Caller(caller): Caller,
+) -> Result<HttpResponse, ApiError> {
     // However much they have: who was refused once for it would be each time.
     state.change(move |database| database.unhurried().write(|c| users::delete(c, caller))).await?;
+    Confirmed::end(&request, &state, caller);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -50,7 +83,7 @@ pub(super) async fn show(
     let profile = state
         .read(move |c| {
             users::require(c, viewer)?;
-            users::profile(c, id, viewer, now)
+            users::profile(c, id, viewer.map(|viewer| viewer.id), now)
         })
         .await?;
     Ok(HttpResponse::Ok().json(profile))

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 
 use clap::Parser;
+use feed_api::auth::Tokens;
 use feed_api::config::ServeConfig;
 use feed_api::problem::{ApiError, Busy};
 use feed_api::state::State;
@@ -273,6 +274,46 @@ fn callers_have_so_many_requests_a_minute_each() {
             app.get("/readyz", None).expect(200);
         }
     }
+}
+
+#[test]
+fn a_token_that_was_ended_spends_nothing_of_its_owners() {
+    for engine in ENGINES {
+        let app = App::start_with(engine, &["--rate-limit", "4"]);
+        let stolen = app.user("anna");
+        app.send("POST", "/api/auth/logout/", Some(&stolen), None).expect(204);
+        let credentials = json!({"email": "anna@example.org", "password": "correct horse"});
+        let session = app.post("/api/auth/login/", None, credentials).expect(200).json();
+        let token = session["token"].as_str().unwrap().to_owned();
+        let owner = User { token, ..stolen.clone() };
+        for _ in 0..4 {
+            app.get("/api/feed/", Some(&stolen)).expect_problem(401);
+        }
+        app.get("/api/feed/", Some(&stolen)).expect_problem(429);
+        // One went to the sign-out.
+        let own = app.get("/api/feed/", Some(&owner)).expect(200);
+        assert!(own.header("ratelimit").starts_with("\"caller\";r=2;"), "{own:?}");
+    }
+}
+
+#[test]
+fn a_caller_whom_the_database_has_not_confirmed_counts_against_their_network() {
+    let app = App::start_with(Engine::Sqlite, &["--rate-limit", "4"]);
+    let registration = json!({"email": "anna@example.org", "password": "correct horse"});
+    let registration = serde_json::from_value(registration).unwrap();
+    let account = feed_core::users::register(&app.database.database, &registration, app.clock.now()).unwrap();
+    let token = Tokens::new(SECRET.as_bytes(), 60).issue(account.identity(), app.clock.now()).unwrap();
+    let user = User { id: account.id, token };
+    let left = |user: Option<&User>, path: &str| {
+        let reply = app.get(path, user);
+        reply.header("ratelimit")[11..12].to_owned()
+    };
+    assert_eq!(left(None, "/api/feed/"), "3");
+    // Nobody asks the database for these.
+    assert_eq!(left(Some(&user), "/api/openapi.json"), "2");
+    assert_eq!(left(Some(&user), "/api/feed/?page=0"), "1");
+    assert_eq!(left(Some(&user), "/api/users/me/"), "0");
+    assert_eq!(left(Some(&user), "/api/openapi.json"), "3");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod concurrency;
 mod cors;
 mod cursors;
 mod docs;
+mod failures;
 mod feeds;
 mod filters;
 mod flyers;

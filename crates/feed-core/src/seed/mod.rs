@@ -6,7 +6,7 @@
 //!
 //! Everything is drawn from [`rand_chacha::ChaCha8Rng`], each subject from a stream of its own: the same
 //! [`Plan`] and day give the same rows in every empty database, on both engines. The one exception is
-//! `users.password_hash`, whose salt is random. All accounts share one hash: each would cost 20 ms.
+//! `users.password_hash`, whose salt is random, and `users.token_key`. All accounts share one hash: each would cost 20 ms.
 
 mod dice;
 mod flyers;

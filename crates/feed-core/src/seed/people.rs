@@ -46,6 +46,9 @@ impl<'a> Accounts<'a> {
                 .then(|| format!("https://images.demo.pockitflyer.test/users/{number}.jpg")),
             created_at: self.registered(user),
             relations_version: 0,
+            // Not from the seed, which others know.
+            token_key: rand::random(),
+            lifts: 0,
         }
     }
 

@@ -95,12 +95,12 @@ fn users(engine: Engine, size: u32) -> impl Iterator<Item = String> {
         let registered = time(engine, &format!("{} + id", NOW - 760 * DAY));
         let drawn = scatter("id", 7, 2);
         format!(
-            "INSERT INTO users (id, email, email_key, username, password_hash, profile_picture_url, created_at) \
-             {} SELECT id, 'user-' || id || '@example.org', 'user-' || id || '@example.org', 'user-' || id, \
+            "INSERT INTO users (id, email, email_key, username, password_hash, profile_picture_url, created_at, \
+             token_key) {} SELECT id, 'user-' || id || '@example.org', 'user-' || id || '@example.org', 'user-' || id, \
              '$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$' \
              || 'jU8cFnTh2xkzGbQ0mWvD4rY6sLaE1oKpXiNe7uVyH3M', \
              CASE WHEN {drawn} = 0 THEN 'https://images.example.org/people/' || id || '/portrait-256.jpg' END, \
-             {registered} FROM (SELECT {first} + n AS id FROM numbers) u",
+             {registered}, id FROM (SELECT {first} + n AS id FROM numbers) u",
             numbers(count)
         )
     })

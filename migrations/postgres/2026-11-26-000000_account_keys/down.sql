@@ -1,0 +1,2 @@
+ALTER TABLE users DROP COLUMN lifts;
+ALTER TABLE users DROP COLUMN token_key;

@@ -15,7 +15,7 @@ pub mod migrate;
 pub mod models;
 pub mod page;
 pub mod password;
-mod relations;
+pub mod relations;
 pub mod rules;
 #[expect(missing_docs, reason = "printed by the diesel CLI")]
 pub mod schema;

@@ -2,6 +2,8 @@
 //!
 //! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names; `scripts/pg run` starts one.
 
+pub mod statements;
+
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 

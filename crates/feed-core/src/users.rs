@@ -304,24 +304,32 @@ pub struct Profile {
     pub is_following: Option<bool>,
 }
 
+/// The columns of [`profile_query`].
+pub type ProfileColumns = (Text, Nullable<Text>, Bool, BigInt);
+
+/// A user's name and picture, whether `viewer` follows them, and how many do, looking at
+/// [`crate::page::COUNT_LIMIT`] and one at most.
+#[must_use]
+pub fn profile_query(user: i64, viewer: Option<i64>) -> Statement<ProfileColumns> {
+    let limit = COUNT_LIMIT + 1;
+    Statement::new(
+        format!(
+            "SELECT u.username, u.profile_picture_url, coalesce((SELECT TRUE FROM follows w \
+             WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), (SELECT count(*) FROM (\
+             SELECT 1 FROM follows w WHERE w.followed_id = :user LIMIT {limit}) w) FROM users u WHERE u.id = :user"
+        ),
+        &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
+    )
+    .named("profile")
+}
+
 /// What everybody may know of a user: two SELECTs, each with a capped count over an index.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such user.
 pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDateTime) -> Result<Profile> {
-    let limit = COUNT_LIMIT + 1;
     let row: Option<(String, Option<String>, bool, i64)> =
-        Statement::<(Text, Nullable<Text>, Bool, BigInt)>::new(
-            format!(
-                "SELECT u.username, u.profile_picture_url, coalesce((SELECT TRUE FROM follows w \
-                 WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), (SELECT count(*) FROM (\
-                 SELECT 1 FROM follows w WHERE w.followed_id = :user LIMIT {limit}) w) FROM users u WHERE u.id = :user"
-            ),
-            &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
-        )
-        .named("profile")
-        .get_result(connection)
-        .optional()?;
+        profile_query(user, viewer).get_result(connection).optional()?;
     let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
     let listing = Listing::from(Feed::Creator { creator: user, viewer: None });
     let flyers: i64 =

@@ -342,8 +342,14 @@ pub fn load_one(
     viewer: Option<i64>,
     now: NaiveDateTime,
 ) -> Result<FlyerCard> {
-    let rows: Vec<CardRow> = keys::single(connection.engine(), flyer_id, viewer).load(connection)?;
+    let rows: Vec<CardRow> = flyer_query(connection.engine(), flyer_id, viewer).load(connection)?;
     into_cards(connection, rows, viewer, now)?.pop().ok_or(crate::Error::NotFound("flyer"))
+}
+
+/// The card of one flyer, whatever its validity, without its images: two probes of primary keys, and one for each flag.
+#[must_use]
+pub fn flyer_query(engine: Engine, flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumns> {
+    keys::single(engine, flyer_id, viewer)
 }
 
 /// Joins the cards with their images: one SELECT over the images' primary key.

@@ -1,0 +1,4 @@
+/* password */
+SELECT "users"."password_hash"
+FROM "users"
+WHERE ("users"."id" = $1)

@@ -1,0 +1,4 @@
+/* account_change */
+UPDATE `users`
+SET `username` = ?, `password_hash` = ?
+WHERE (`users`.`id` = ?)

@@ -1,0 +1,4 @@
+/* id_by_email */
+SELECT `users`.`id`
+FROM `users`
+WHERE (`users`.`email_key` = ?)

@@ -78,7 +78,7 @@ pub fn shape(text: &str) -> String {
 #[must_use]
 pub fn hash(text: &str) -> String {
     let digest = Sha256::digest(shape(text));
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(8).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
 }
 
 /// The texts that have a name and are not written down for `engine`.

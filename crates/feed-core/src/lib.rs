@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod db;
+pub mod engine;
 pub mod error;
 pub mod favorites;
 pub mod feed;
@@ -15,6 +16,7 @@ pub mod migrate;
 pub mod models;
 pub mod page;
 pub mod password;
+pub mod profiles;
 pub mod relations;
 pub mod rules;
 #[expect(missing_docs, reason = "printed by the diesel CLI")]

@@ -3,7 +3,7 @@
 
 use chrono::{NaiveDateTime, TimeDelta};
 use feed_core::db::{Database, Db};
-use feed_core::feed::{self, Feed, FeedRequest, Lead, Leads, Listing};
+use feed_core::feed::{self, AccessPath, AccessPaths, Feed, FeedRequest, Listing};
 use feed_core::flyers::{self, FlyerChange, NewFlyer};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
@@ -48,7 +48,7 @@ fn change(database: &Database, creator: i64, flyer: i64, members: &serde_json::V
 fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
     let page = PageRequest { start: Start::Page(1), size: 10 };
     let request = FeedRequest { listing: listing.clone(), page, now: now() };
-    let ids = |c: &mut Db, leads: Option<Leads>| {
+    let ids = |c: &mut Db, leads: Option<AccessPaths>| {
         let page = match leads {
             None => feed::load(c, &request),
             Some(leads) => feed::load_by(c, &request, leads),
@@ -57,7 +57,7 @@ fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
         Ok(page.items.iter().map(|card| card.id).collect::<Vec<_>>())
     };
     let chosen = test.database.read(|c| ids(c, None)).unwrap();
-    for lead in [Lead::Feed, Lead::Place, Lead::Text] {
+    for lead in [AccessPath::Feed, AccessPath::Place, AccessPath::Text] {
         let led = test.database.read(|c| ids(c, Some(lead.into()))).unwrap();
         assert_eq!(led, chosen, "{lead:?} of {listing:?}");
     }

@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 
 use chrono::NaiveDateTime;
 use feed_core::db::{Db, Engine};
-use feed_core::feed::{self, Feed, FeedRequest, Lead, Listing};
+use feed_core::feed::{self, AccessPath, Feed, FeedRequest, Listing, Order};
 use feed_core::geo::Location;
 use feed_core::models::{Categories, Category};
 use feed_core::page::{Count, Cursor, Direction, PageRequest, Position, Start};
 use feed_core::testing::{TestDatabase, statements};
-use feed_core::{favorites, flyers, follows, migrate, sweep, users, validator};
+use feed_core::{favorites, flyers, follows, migrate, profiles, sweep, users, validator};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
@@ -51,13 +51,13 @@ fn page(direction: Direction) -> PageRequest {
 }
 
 /// The feeds of a signed-in caller. Anonymous callers get the same statements with a viewer of 0.
-const FEEDS: [(&str, Feed); 6] = [
-    ("all", Feed::All(Some(VIEWER))),
-    ("favorites", Feed::Favorites(VIEWER)),
-    ("favorited", Feed::Favorited(VIEWER)),
-    ("following", Feed::Following(VIEWER)),
-    ("creator", Feed::Creator { creator: 8, viewer: Some(VIEWER) }),
-    ("own", Feed::Creator { creator: VIEWER, viewer: Some(VIEWER) }),
+const FEEDS: [(&str, Feed, Order); 6] = [
+    ("all", Feed::All(Some(VIEWER)), Order::Newest),
+    ("favorites", Feed::Favorites(VIEWER), Order::Newest),
+    ("favorited", Feed::Favorites(VIEWER), Order::Favorited),
+    ("following", Feed::Following(VIEWER), Order::Newest),
+    ("creator", Feed::Creator { creator: 8, viewer: Some(VIEWER) }, Order::Newest),
+    ("own", Feed::Creator { creator: VIEWER, viewer: Some(VIEWER) }, Order::Newest),
 ];
 
 /// Radii in kilometres whose circles are covered by cells of each of the three grids.
@@ -66,8 +66,8 @@ const RADII: [(&str, i64); 3] = [("small", 1), ("medium", 50), ("large", 300)];
 const SEARCHES: [(&str, Option<&str>); 3] =
     [("", None), ("_search", Some("konzert")), ("_short_search", Some("zz"))];
 
-const PATHS: [(&str, Lead); 3] =
-    [("_by_feed", Lead::Feed), ("_by_place", Lead::Place), ("_by_text", Lead::Text)];
+const PATHS: [(&str, AccessPath); 3] =
+    [("_by_feed", AccessPath::Feed), ("_by_place", AccessPath::Place), ("_by_text", AccessPath::Text)];
 
 /// Pages, counts and surveys of every list that can be asked for.
 fn lists(engine: Engine, catalogue: &mut Catalogue) {
@@ -75,27 +75,37 @@ fn lists(engine: Engine, catalogue: &mut Catalogue) {
     let places = [("", None, None), ("_located", Some(location), None)].into_iter();
     let near = RADII.map(|(grid, km)| (grid, Some(location), Some(km * 1_000_000)));
     let places: Vec<_> = places.chain(near).collect();
-    for (feed_name, feed) in FEEDS {
+    for (feed_name, feed, order) in FEEDS {
         for (place, location, radius_mm) in &places {
             for (searched, search) in SEARCHES {
                 for (of_category, categories) in
                     [("", None), ("_category", Some(Categories::from(vec![Category::Events])))]
                 {
                     let search = search.map(str::to_owned);
-                    let listing =
-                        Listing { feed, location: *location, categories, radius_mm: *radius_mm, search };
+                    let listing = Listing {
+                        feed,
+                        order,
+                        location: *location,
+                        categories,
+                        radius_mm: *radius_mm,
+                        search,
+                    };
                     let near = if radius_mm.is_some() { "_near" } else { place };
                     let grid = if radius_mm.is_some() { format!("_{place}") } else { String::new() };
                     let what = format!("{feed_name}{near}{searched}{of_category}");
                     // A category adds one condition, and the grids differ in the name of an index.
                     let is_plain = categories.is_none() && (radius_mm.is_none() || *place == "medium");
-                    if listing.leads().is_none() {
+                    if listing.access_paths().is_none() {
                         let survey = feed::survey_query(engine, &listing).to_string();
                         catalogue.add(&format!("feed_survey_{what}{grid}"), survey, is_plain);
                     }
                     for (by, path) in PATHS {
                         // Of a list with one access path, the name does not say it.
-                        let by = if listing.leads().is_some() && path == Lead::Feed { "" } else { by };
+                        let by = if listing.access_paths().is_some() && path == AccessPath::Feed {
+                            ""
+                        } else {
+                            by
+                        };
                         let mut add = |kind: &str, text: String, is_shown: bool| {
                             catalogue.add(&format!("{kind}_{what}{by}{grid}"), text, is_shown);
                         };
@@ -125,7 +135,7 @@ fn others(engine: Engine, catalogue: &mut Catalogue) {
     add("flyer", feed::flyer_query(engine, 1, Some(VIEWER)).to_string());
     add("images", feed::images_query(&[1]).to_string());
     add("validator", validator::query(engine, Some(VIEWER), now()).to_string());
-    add("profile", users::profile_query(8, Some(VIEWER)).to_string());
+    add("profile", profiles::query(8, Some(VIEWER)).to_string());
     for (suffix, direction) in [("", Direction::Forward), ("_back", Direction::Backward)] {
         let page = page(direction);
         add(&format!("favorites_page{suffix}"), favorites::list_query(engine, VIEWER, &page).to_string());
@@ -155,7 +165,7 @@ fn sent_by_writes(engine: Engine) -> BTreeSet<String> {
     let test = TestDatabase::new(engine);
     let database = &test.database;
     let now = feed_core::clock::Clock::default().now();
-    statements::take_noted();
+    drop(statements::take_noted());
 
     let sign_up = json!({"email": "anna@example.org", "password": "correct horse"});
     let anna = users::register(database, &serde_json::from_value(sign_up.clone()).unwrap(), now).unwrap().id;
@@ -331,5 +341,62 @@ fn what_is_not_written_down_is_told() {
         let images = feed::images_query(&[1]).to_string();
         assert_eq!(one(&images), [""; 0]);
         assert_eq!(one(&images.replace("ORDER BY flyer_id", "ORDER BY url")).len(), 1);
+    }
+}
+
+/// Rows are read by the order of their columns: two of the same type that change places would go unnoticed.
+#[test]
+fn every_column_of_a_card_is_where_its_row_expects_it() {
+    for engine in ENGINES {
+        let test = TestDatabase::new(engine);
+        let database = &test.database;
+        let account = |name: &str| {
+            let account = json!({"email": format!("{name}@example.org"), "password": "correct horse", "username": name});
+            users::register(database, &serde_json::from_value(account).unwrap(), now()).unwrap().id
+        };
+        let (viewer, creator) = (account("viewer"), account("creator"));
+        let picture = json!({"profile_picture_url": "https://images.example.org/creator.jpg"});
+        users::update(database, creator, &serde_json::from_value(picture).unwrap()).unwrap();
+        let flyer: flyers::NewFlyer = serde_json::from_value(json!({
+            "title": "title", "description": "description", "location_address": "address",
+            "latitude": 1.5, "longitude": 2.5, "categories": ["events", "service"],
+            "valid_from": "2026-06-01T01:00:00Z", "valid_until": "2026-06-02T02:00:00Z",
+            "images": [{"url": "https://images.example.org/1.jpg"}],
+        }))
+        .unwrap();
+        let expected = |id: i64, is_favorited: bool, is_following: bool| {
+            json!({
+                "id": id, "title": "title", "description": "description",
+                "creator": {
+                    "id": creator, "username": "creator", "is_following": is_following,
+                    "profile_picture_url": "https://images.example.org/creator.jpg",
+                },
+                "images": [{"url": "https://images.example.org/1.jpg", "order": 1}],
+                "categories": ["events", "service"], "location_address": "address",
+                "latitude": 1.5, "longitude": 2.5, "distance_km": 324.16,
+                "valid_from": "2026-06-01T01:00:00Z", "valid_until": "2026-06-02T02:00:00Z",
+                "is_valid": true, "is_favorited": is_favorited, "created_at": "2026-06-01T12:00:00Z",
+            })
+        };
+        database
+            .write(|c| {
+                let id = flyers::publish(c, creator, &flyer, now())?;
+                let location = Some(Location { latitude: 0.0, longitude: 0.0 });
+                let listing = Listing { location, ..Feed::All(Some(viewer)).into() };
+                let page = PageRequest { start: Start::Page(1), size: 1 };
+                let request = FeedRequest { listing, page, now: now() };
+                let card = |c: &mut Db| {
+                    let card = feed::load(c, &request)?.items.remove(0);
+                    Ok::<_, feed_core::Error>(serde_json::to_value(card).unwrap())
+                };
+                // One flag after the other: they have one type as well.
+                favorites::favorite(c, viewer, id, now())?;
+                assert_eq!(card(c)?, expected(id, true, false));
+                favorites::unfavorite(c, viewer, id)?;
+                follows::follow(c, viewer, creator, now())?;
+                assert_eq!(card(c)?, expected(id, false, true));
+                Ok(())
+            })
+            .unwrap();
     }
 }

@@ -10,7 +10,7 @@ use feed_core::db::{Database, Db, Engine, Limits, measured};
 use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::page::{PageRequest, Start};
 use feed_core::testing::{TestDatabase, on_both};
-use feed_core::{Result, favorites, flyers, follows, sweep, users, validator};
+use feed_core::{Result, favorites, flyers, follows, profiles, sweep, users, validator};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
@@ -139,7 +139,7 @@ fn what_requests_send_names_itself() {
                 follows::list(c, beat, &page)?;
                 follows::statuses(c, Some(beat), &[anna])?;
                 users::own_profile(c, beat)?;
-                users::profile(c, anna, Some(beat), now)?;
+                profiles::load(c, anna, Some(beat), now)?;
                 users::require(c, Some(beat))?;
                 validator::current(c, Some(beat), now)?;
                 feed::load_one(c, bread, Some(beat), now)?;

@@ -2,7 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use feed_core::users::{self, AccountChange, OwnProfile, Profile};
+use feed_core::profiles::{self, Profile};
+use feed_core::users::{self, AccountChange, OwnProfile};
 
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
@@ -50,7 +51,7 @@ pub(super) async fn show(
     let profile = state
         .read(move |c| {
             users::require(c, viewer)?;
-            users::profile(c, id, viewer, now)
+            profiles::load(c, id, viewer, now)
         })
         .await?;
     Ok(HttpResponse::Ok().json(profile))

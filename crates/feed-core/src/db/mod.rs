@@ -16,8 +16,9 @@ use diesel::{Connection, ConnectionError, PgConnection, RunQueryDsl, SqliteConne
 use crate::error::{Error, Result};
 use crate::{geo, migrate};
 
+pub use crate::engine::Engine;
 pub use backup::{BackupError, back_up};
-pub use connection::{Db, Engine, MultiBackend};
+pub use connection::{Db, MultiBackend};
 use meter::Meter;
 pub use meter::{Usage, measured};
 pub use url::{BadDatabaseUrl, DatabaseUrl};

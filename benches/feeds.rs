@@ -49,7 +49,7 @@ fn count(criterion: &mut Criterion, engine: Engine, reader: &mut Reader, shape: 
     let listing = Variant::PLAIN.listing(shape);
     criterion.benchmark_group(run::group(engine, shape.name())).bench_function(COUNT_ID, |b| {
         reader.bench(b, |c| -> i64 {
-            feed::count_query(engine, &listing, shape.now(), feed::Lead::Feed).get_result(c).unwrap()
+            feed::count_query(engine, &listing, shape.now(), feed::AccessPath::Feed).get_result(c).unwrap()
         });
     });
 }

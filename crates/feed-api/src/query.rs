@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
-use feed_core::feed::{Feed, Listing};
+use feed_core::feed::{Feed, Listing, Order};
 use feed_core::geo::Location;
 use feed_core::models::{Categories, Category};
 use feed_core::page::{
@@ -78,9 +78,9 @@ impl Query {
     /// # Errors
     /// 400 for a value that is not of its parameter, and for a radius without a place.
     pub fn listing(&self, feed: Feed) -> Result<Listing, Error> {
-        let feed = match (self.get("order")?, feed) {
-            (None | Some("newest"), feed) => feed,
-            (Some("favorited"), Feed::Favorites(viewer)) => Feed::Favorited(viewer),
+        let order = match (self.get("order")?, feed) {
+            (None | Some("newest"), _) => Order::Newest,
+            (Some("favorited"), Feed::Favorites(_)) => Order::Favorited,
             (Some(_), Feed::Favorites(_)) => {
                 return Err(Error::invalid("order", "must be newest or favorited"));
             }
@@ -89,6 +89,7 @@ impl Query {
         let location = self.location()?;
         Ok(Listing {
             feed,
+            order,
             location,
             categories: self.categories()?,
             radius_mm: self.radius_mm(location)?,
@@ -259,13 +260,13 @@ pub struct ListParams {
 pub struct FavoritesOrder {
     /// `newest`: newest flyer first. `favorited`, for favorites only: most recently favorited first.
     #[param(inline)]
-    pub order: Option<Order>,
+    pub order: Option<OrderBy>,
 }
 
 /// The orders of a list.
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "lowercase")]
-pub enum Order {
+pub enum OrderBy {
     /// By the flyer's time.
     Newest,
     /// By the favorite's.

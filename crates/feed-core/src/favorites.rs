@@ -2,18 +2,19 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::db::Db;
+use crate::db::{Db, Engine};
 use crate::error::{Error, Result};
 use crate::models::{Favorite, FlyerCopy};
 use crate::page::{Page, PageRequest};
-use crate::relations;
+use crate::relations::{self, RelationColumns};
 use crate::rules;
 use crate::schema::{favorites, flyers};
-use crate::sql::{Name as _, OnConflictDoNothing};
+use crate::sql::{Name as _, OnConflictDoNothing, Statement};
 use crate::users::Identity;
 
 /// What to favorite.
@@ -96,6 +97,18 @@ pub struct ListedFavorite {
     /// When it was favorited: UTC, with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
+}
+
+/// The rows of a page of [`list`].
+#[must_use]
+pub fn list_query(engine: Engine, user: i64, request: &PageRequest) -> Statement<RelationColumns> {
+    relations::FAVORITES.page_query(engine, user, request)
+}
+
+/// How many favorites `user` has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
+#[must_use]
+pub fn count_query(engine: Engine, user: i64) -> Statement<BigInt> {
+    relations::FAVORITES.count_query(engine, user)
 }
 
 /// What cursors of [`list`] are bound to.

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::models::{Categories, Category, Flyer, FlyerImage};
+use crate::feed::FlyerImage;
+use crate::models::{Categories, Category, Flyer};
 use crate::rules::{self, Trimmed};
 use crate::schema::{flyer_images, flyer_texts, flyers};
 use crate::sql::Name as _;

@@ -4,18 +4,19 @@ use std::collections::HashMap;
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::db::Db;
+use crate::db::{Db, Engine};
 use crate::error::{Error, Result};
 use crate::models::Follow;
 use crate::page::{Page, PageRequest};
-use crate::relations;
+use crate::relations::{self, RelationColumns};
 use crate::rules;
 use crate::schema::{follows, users};
-use crate::sql::{Name as _, OnConflictDoNothing};
+use crate::sql::{Name as _, OnConflictDoNothing, Statement};
 use crate::users::Identity;
 
 /// Whom to follow.
@@ -114,6 +115,18 @@ pub struct ListedFollow {
     /// Since when: UTC, with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
+}
+
+/// The rows of a page of [`list`].
+#[must_use]
+pub fn list_query(engine: Engine, follower: i64, request: &PageRequest) -> Statement<RelationColumns> {
+    relations::FOLLOWS.page_query(engine, follower, request)
+}
+
+/// How many creators `follower` follows, looking at [`crate::page::COUNT_LIMIT`] and one at most.
+#[must_use]
+pub fn count_query(engine: Engine, follower: i64) -> Statement<BigInt> {
+    relations::FOLLOWS.count_query(engine, follower)
 }
 
 /// What cursors of [`list`] are bound to.

@@ -5,6 +5,8 @@
 //! grid of which it needs few: its flyers are in so many lists, whatever lies elsewhere, but for what lies in the cells
 //! that its rim cuts.
 
+use crate::engine::Engine;
+
 /// Mean radius of the Earth in kilometres.
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
@@ -83,12 +85,12 @@ impl Grid {
     }
 
     /// SQL for the cell of the flyer `f`, in the words of the index.
-    pub(crate) fn cell(self, engine: crate::db::Engine) -> String {
+    pub(crate) fn cell(self, engine: Engine) -> String {
         match (engine, self) {
-            (crate::db::Engine::Sqlite, Self::Small) => "f.small_cell".to_owned(),
-            (crate::db::Engine::Sqlite, Self::Medium) => "f.medium_cell".to_owned(),
-            (crate::db::Engine::Sqlite, Self::Large) => "f.large_cell".to_owned(),
-            (crate::db::Engine::Postgres, _) => {
+            (Engine::Sqlite, Self::Small) => "f.small_cell".to_owned(),
+            (Engine::Sqlite, Self::Medium) => "f.medium_cell".to_owned(),
+            (Engine::Sqlite, Self::Large) => "f.large_cell".to_owned(),
+            (Engine::Postgres, _) => {
                 let n = self.per_degree();
                 format!(
                     "(CAST(floor((f.latitude + 90) * {n}) AS bigint) * {ROW} \
@@ -209,10 +211,10 @@ pub(crate) fn register(connection: &mut diesel::SqliteConnection) -> diesel::Que
 }
 
 /// SQL for the distance from `:lat`, `:lng` to the flyer `f` in whole millimetres.
-pub(crate) fn distance_expression(engine: crate::db::Engine) -> &'static str {
+pub(crate) fn distance_expression(engine: Engine) -> &'static str {
     match engine {
-        crate::db::Engine::Sqlite => "distance_mm(:lat, :lng, f.latitude, f.longitude)",
-        crate::db::Engine::Postgres => {
+        Engine::Sqlite => "distance_mm(:lat, :lng, f.latitude, f.longitude)",
+        Engine::Postgres => {
             "CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, \
              sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) \
              * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) \

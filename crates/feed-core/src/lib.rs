@@ -8,6 +8,7 @@
 pub mod attempts;
 pub mod clock;
 pub mod db;
+pub mod engine;
 pub mod error;
 pub mod favorites;
 pub mod feed;
@@ -18,7 +19,8 @@ pub mod migrate;
 pub mod models;
 pub mod page;
 pub mod password;
-mod relations;
+pub mod profiles;
+pub mod relations;
 pub mod rules;
 #[expect(missing_docs, reason = "printed by the diesel CLI")]
 pub mod schema;

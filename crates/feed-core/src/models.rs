@@ -7,8 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::feed::CardRow;
-use crate::schema::{favorites, flyer_images, flyers, follows, users};
+use crate::schema::{favorites, flyers, follows, users};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Identifiable, Insertable)]
@@ -65,18 +64,6 @@ pub struct Flyer {
     pub created_at: NaiveDateTime,
     /// Marked by the sweeper as over: in no feed.
     pub expired: bool,
-}
-
-/// An image of a flyer.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Identifiable, Associations, Insertable, Selectable)]
-#[diesel(table_name = flyer_images, primary_key(flyer_id, position), belongs_to(CardRow, foreign_key = flyer_id), treat_none_as_default_value = false)]
-pub struct FlyerImage {
-    /// Its flyer.
-    pub flyer_id: i64,
-    /// 1 to 5, in the order that the creator gave.
-    pub position: i16,
-    /// Absolute, http or https.
-    pub url: String,
 }
 
 /// A user's favorite, with copies of all that its feed asks of the flyer.

@@ -9,6 +9,9 @@ use crate::error::Result;
 use crate::page::{COUNT_LIMIT, Count, Direction, Page, PageRequest, Position};
 use crate::sql::{Statement, Value, by_index};
 
+/// The other end of a relation, and when it was made.
+pub type RelationColumns = (BigInt, Timestamp);
+
 /// A table of relations and the index that has them in order.
 pub(crate) struct Relations {
     table: &'static str,
@@ -42,7 +45,12 @@ impl Relations {
         })
     }
 
-    fn page_query(&self, engine: Engine, user: i64, request: &PageRequest) -> Statement<(BigInt, Timestamp)> {
+    pub(crate) fn page_query(
+        &self,
+        engine: Engine,
+        user: i64,
+        request: &PageRequest,
+    ) -> Statement<RelationColumns> {
         let (order, behind) = match request.direction() {
             Direction::Forward => ("DESC", "<"),
             Direction::Backward => ("ASC", ">"),
@@ -66,7 +74,7 @@ impl Relations {
         .named("relations_page")
     }
 
-    fn count_query(&self, engine: Engine, user: i64) -> Statement<BigInt> {
+    pub(crate) fn count_query(&self, engine: Engine, user: i64) -> Statement<BigInt> {
         let limit = COUNT_LIMIT + 1;
         Statement::new(
             format!(

@@ -3,6 +3,7 @@
 //! Diesel's own `sql_query` is prepared anew on every call; a [`Statement`] is cached under its text,
 //! on either engine, and numbers its placeholders as the engine wants them.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -75,6 +76,16 @@ impl<ST> Statement<ST> {
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
         Self { name: Some(name), ..self }
+    }
+}
+
+/// The statement with its name before it and `:name` for each bind, to be read by people.
+impl<ST> fmt::Display for Statement<ST> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = self.name {
+            write!(f, "/* {name} */ ")?;
+        }
+        f.write_str(&self.text)
     }
 }
 

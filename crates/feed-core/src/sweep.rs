@@ -53,29 +53,41 @@ pub fn sweep(database: &Database) -> Result<Swept> {
 /// From the database.
 pub fn sweep_batch(connection: &mut Db, now: NaiveDateTime) -> Result<Swept> {
     connection.exclude_other_bulk_changes()?;
-    let marked = mark(connection, true, "expired IS NOT TRUE AND valid_until < :at", now - MARGIN)?;
-    let cleared = mark(connection, false, "expired AND valid_until > :at", now)?;
+    let engine = connection.engine();
+    let marked = mark_query(engine, now).execute(connection)?;
+    let cleared = clear_query(engine, now).execute(connection)?;
     Ok(Swept { marked, cleared })
 }
 
-/// One range of `flyers_to_mark` or `flyers_to_clear`, and the rows of one batch by their ids.
+/// Marks a batch of the flyers that were over some time before `now`: one range of `flyers_to_mark`.
+#[must_use]
+pub fn mark_query(engine: Engine, now: NaiveDateTime) -> Statement<()> {
+    set_mark(engine, true, "expired IS NOT TRUE AND valid_until < :at", now - MARGIN)
+}
+
+/// Takes the mark off a batch of the flyers that are not over at `now`: one range of `flyers_to_clear`.
+#[must_use]
+pub fn clear_query(engine: Engine, now: NaiveDateTime) -> Statement<()> {
+    set_mark(engine, false, "expired AND valid_until > :at", now)
+}
+
+/// Sets or clears the mark of a batch of flyers, found by `condition` and then by their ids.
 ///
 /// The condition is asked twice: whoever changed a row in between wins. On PostgreSQL rows that are locked
 /// are left to the next sweep, so that no two sweepers wait for each other.
-fn mark(connection: &mut Db, expired: bool, condition: &str, at: NaiveDateTime) -> Result<usize> {
-    let free = match connection.engine() {
+fn set_mark(engine: Engine, expired: bool, condition: &str, at: NaiveDateTime) -> Statement<()> {
+    let free = match engine {
         Engine::Sqlite => "",
         Engine::Postgres => "FOR NO KEY UPDATE SKIP LOCKED",
     };
-    let statement = Statement::<()>::new(
+    Statement::new(
         format!(
             "UPDATE flyers SET expired = {expired} WHERE id IN (SELECT id FROM flyers WHERE {condition} \
              ORDER BY valid_until LIMIT {BATCH} {free}) AND {condition}"
         ),
         &[("at", Value::Time(at))],
     )
-    .named("sweep");
-    Ok(statement.execute(connection)?)
+    .named("sweep")
 }
 
 /// The database's own time: one clock, however many servers there are.

@@ -3,6 +3,8 @@
 //! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names, as a superuser; `scripts/pg run` starts one. It
 //! belongs to an ordinary role, as a service's should, and tests are that role.
 
+pub mod statements;
+
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, RunQueryDsl};
 

@@ -2,7 +2,6 @@
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,13 +9,11 @@ use utoipa::ToSchema;
 use crate::attempts::{Attempts, Subject};
 use crate::db::{Database, Db};
 use crate::error::{Error, Result};
-use crate::feed::{self, Feed, Lead, Listing};
 use crate::models::User;
-use crate::page::{COUNT_LIMIT, Count};
 use crate::password;
 use crate::rules::{self, Trimmed};
 use crate::schema::{favorites, flyers, follows, user_texts, users};
-use crate::sql::{Name as _, Statement, Value};
+use crate::sql::Name as _;
 use crate::text::{self, UserText};
 
 /// Who calls, as their token says: an account, and the key that its tokens carry.
@@ -320,68 +317,6 @@ pub fn own_profile(connection: &mut Db, caller: Identity) -> Result<OwnProfile> 
     let columns = (users::id, users::username, users::email, users::profile_picture_url);
     let found = row_of(caller).select(columns).named("own_profile").get_result(connection).optional()?;
     found.ok_or(Error::UnknownCaller)
-}
-
-/// A user as everybody sees them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Profile {
-    /// The user's id.
-    #[schema(minimum = 1, example = 7)]
-    pub id: i64,
-    /// The user's name.
-    #[schema(example = "anna")]
-    pub username: String,
-    /// Absolute, or null.
-    #[schema(required = true, format = Uri)]
-    pub profile_picture_url: Option<String>,
-    /// Exact up to 1,000.
-    #[schema(minimum = 0, maximum = 1000)]
-    pub followers_count: u32,
-    /// False where there are more.
-    pub followers_count_exact: bool,
-    /// Of flyers that are valid now; exact up to 1,000.
-    #[schema(minimum = 0, maximum = 1000)]
-    pub flyers_count: u32,
-    /// False where there are more.
-    pub flyers_count_exact: bool,
-    /// Whether the caller follows them; null for anonymous callers.
-    #[schema(required = true)]
-    pub is_following: Option<bool>,
-}
-
-/// What everybody may know of a user: two SELECTs, each with a capped count over an index.
-///
-/// # Errors
-/// [`Error::NotFound`] when there is no such user.
-pub fn profile(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDateTime) -> Result<Profile> {
-    let limit = COUNT_LIMIT + 1;
-    let row: Option<(String, Option<String>, bool, i64)> =
-        Statement::<(Text, Nullable<Text>, Bool, BigInt)>::new(
-            format!(
-                "SELECT u.username, u.profile_picture_url, coalesce((SELECT TRUE FROM follows w \
-                 WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), (SELECT count(*) FROM (\
-                 SELECT 1 FROM follows w WHERE w.followed_id = :user LIMIT {limit}) w) FROM users u WHERE u.id = :user"
-            ),
-            &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
-        )
-        .named("profile")
-        .get_result(connection)
-        .optional()?;
-    let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
-    let listing = Listing::from(Feed::Creator { creator: user, viewer: None });
-    let flyers: i64 =
-        feed::count_query(connection.engine(), &listing, now, Lead::Feed).get_result(connection)?;
-    let (followers, flyers) = (Count::from(followers), Count::from(flyers));
-    Ok(Profile {
-        id: user,
-        username,
-        profile_picture_url,
-        followers_count: followers.value,
-        followers_count_exact: followers.exact,
-        flyers_count: flyers.value,
-        flyers_count_exact: flyers.exact,
-        is_following: viewer.map(|_| is_following),
-    })
 }
 
 /// What is changed of an account: what is missing stays.

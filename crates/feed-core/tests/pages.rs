@@ -10,9 +10,11 @@ use chrono::{NaiveDateTime, TimeDelta};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use feed_core::db::{Db, Engine};
-use feed_core::feed::{self, Feed, FeedRequest, FlyerCard, Lead, Leads, Listing};
+use feed_core::feed::{
+    self, AccessPath, AccessPaths, Feed, FeedRequest, FlyerCard, FlyerImage, Listing, Order,
+};
 use feed_core::geo::Location;
-use feed_core::models::{Categories, Flyer, FlyerCopy, FlyerImage, Follow};
+use feed_core::models::{Categories, Flyer, FlyerCopy, Follow};
 use feed_core::page::{Count, Cursor, Page, PageRequest, Start};
 use feed_core::schema::{favorites, flyer_images, flyer_texts, flyers, follows, user_texts, users};
 use feed_core::testing::TestDatabase;
@@ -100,7 +102,7 @@ struct World {
     radius_mm: Option<i64>,
     search: Option<&'static str>,
     /// What leads to the pages; none where the product chooses.
-    lead: Option<Lead>,
+    lead: Option<AccessPath>,
     size: u32,
     /// Flyers that go, and ones that come, between two pages.
     deleted: Vec<usize>,
@@ -117,7 +119,12 @@ fn world() -> impl Strategy<Value = World> {
         (
             proptest::option::weighted(0.4, prop::sample::select(&RADII[..])),
             proptest::option::weighted(0.5, prop::sample::select(&SEARCHES[..])),
-            prop_oneof![Just(None), Just(Some(Lead::Feed)), Just(Some(Lead::Place)), Just(Some(Lead::Text))],
+            prop_oneof![
+                Just(None),
+                Just(Some(AccessPath::Feed)),
+                Just(Some(AccessPath::Place)),
+                Just(Some(AccessPath::Text))
+            ],
         ),
         1..8u32,
         vec(any::<prop::sample::Index>(), 0..6),
@@ -149,8 +156,8 @@ impl World {
     }
 
     /// What a feed is sorted by, ascending.
-    fn position(&self, Known { id, flyer }: &Known, feed: Feed) -> (i64, i64, i64) {
-        if let (Feed::Favorited(_), Some(favorited)) = (feed, flyer.favorited) {
+    fn position(&self, Known { id, flyer }: &Known, order: Order) -> (i64, i64, i64) {
+        if let (Order::Favorited, Some(favorited)) = (order, flyer.favorited) {
             return (-favorited, 0, -id);
         }
         let (latitude, longitude) = PLACES[flyer.place];
@@ -172,7 +179,7 @@ impl World {
     }
 
     /// The ids of a feed, in its order: by the contract's words, without a database.
-    fn expected(&self, known: &[Known], feed: Feed) -> Vec<i64> {
+    fn expected(&self, known: &[Known], feed: Feed, order: Order) -> Vec<i64> {
         let mut ids: Vec<_> = known
             .iter()
             .filter(|k| is_own(feed) || (k.flyer.valid_from <= 0 && k.flyer.valid_until > 0))
@@ -180,21 +187,24 @@ impl World {
             .filter(|k| self.categories.is_none_or(|wanted| k.flyer.categories & wanted != 0))
             .filter(|k| match feed {
                 Feed::All(_) => true,
-                Feed::Favorites(_) | Feed::Favorited(_) => k.flyer.favorited.is_some(),
+                Feed::Favorites(_) => k.flyer.favorited.is_some(),
                 Feed::Following(_) => self.follows.contains(&k.flyer.creator),
                 Feed::Creator { creator, .. } => k.flyer.creator == creator,
             })
-            .map(|k| self.position(k, feed))
+            .map(|k| self.position(k, order))
             .collect();
         ids.sort_unstable();
         ids.into_iter().map(|(_, _, id)| -id).collect()
     }
 
     /// The feed behind the position of `gap`, which may be gone.
-    fn expected_behind(&self, known: &[Known], feed: Feed, gap: &Known) -> Vec<i64> {
-        let at = self.position(gap, feed);
+    fn expected_behind(&self, known: &[Known], feed: Feed, order: Order, gap: &Known) -> Vec<i64> {
+        let at = self.position(gap, order);
         let find = |id: i64| known.iter().find(|k| k.id == id).unwrap();
-        self.expected(known, feed).into_iter().filter(|&id| self.position(find(id), feed) > at).collect()
+        self.expected(known, feed, order)
+            .into_iter()
+            .filter(|&id| self.position(find(id), order) > at)
+            .collect()
     }
 }
 
@@ -265,7 +275,7 @@ fn build(c: &mut Db, world: &World) -> Vec<Known> {
 struct Reader<'a> {
     connection: &'a mut Db,
     listing: Listing,
-    lead: Option<Lead>,
+    lead: Option<AccessPath>,
     size: u32,
 }
 
@@ -275,7 +285,7 @@ impl Reader<'_> {
         let request = FeedRequest { listing: self.listing.clone(), page, now: now() };
         match self.lead {
             None => feed::load(self.connection, &request),
-            Some(lead) => feed::load_by(self.connection, &request, Leads::from(lead)),
+            Some(lead) => feed::load_by(self.connection, &request, AccessPaths::from(lead)),
         }
         .unwrap()
     }
@@ -300,20 +310,22 @@ fn ids<'a>(pages: impl IntoIterator<Item = &'a Page<FlyerCard>>) -> Vec<i64> {
 }
 
 fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
-    for feed in [
+    let newest = [
         Feed::All(Some(VIEWER)),
         Feed::All(None),
         Feed::Favorites(VIEWER),
-        Feed::Favorited(VIEWER),
         Feed::Following(VIEWER),
         Feed::Creator { creator: 2, viewer: Some(VIEWER) },
         Feed::Creator { creator: VIEWER, viewer: Some(VIEWER) },
-    ] {
+    ]
+    .map(|feed| (feed, Order::Newest));
+    for (feed, order) in newest.into_iter().chain([(Feed::Favorites(VIEWER), Order::Favorited)]) {
         let mut known = build(c, world);
-        let expected = world.expected(&known, feed);
+        let expected = world.expected(&known, feed, order);
         let categories = world.categories.map(Categories::from);
         let listing = Listing {
             feed,
+            order,
             location: world.location(),
             categories,
             radius_mm: world.radius_mm,
@@ -378,12 +390,12 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         let deleted: BTreeSet<_> = world.deleted.iter().map(|&i| known[i].id).collect();
         known.retain(|k| !deleted.contains(&k.id));
         known.extend(world.added.iter().map(|flyer| insert_flyer(reader.connection, flyer)));
-        let changed = world.expected(&known, feed);
+        let changed = world.expected(&known, feed, order);
         if let (Some(next), Some(gap)) = (first.next, gap) {
             let rest = reader.walk(Start::Cursor(next), |p| p.next);
             let rest_ids = ids(&rest);
             // Everything of the changed list that lies behind the gap, which the first page's last row names.
-            let behind = world.expected_behind(&known, feed, &gap);
+            let behind = world.expected_behind(&known, feed, order, &gap);
             prop_assert_eq!(&rest_ids, &behind);
             let last = rest.last().unwrap();
             let mut all = reader.walk(Start::Cursor(last.previous.unwrap()), |p| p.previous);

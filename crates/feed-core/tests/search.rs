@@ -4,7 +4,7 @@
 use chrono::{NaiveDateTime, TimeDelta};
 use feed_core::attempts::Attempts;
 use feed_core::db::{Database, Db};
-use feed_core::feed::{self, Feed, FeedRequest, Lead, Leads, Listing};
+use feed_core::feed::{self, AccessPath, AccessPaths, Feed, FeedRequest, Listing};
 use feed_core::flyers::{self, FlyerChange, NewFlyer};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
@@ -49,7 +49,7 @@ fn change(database: &Database, creator: Identity, flyer: i64, members: &serde_js
 fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
     let page = PageRequest { start: Start::Page(1), size: 10 };
     let request = FeedRequest { listing: listing.clone(), page, now: now() };
-    let ids = |c: &mut Db, leads: Option<Leads>| {
+    let ids = |c: &mut Db, leads: Option<AccessPaths>| {
         let page = match leads {
             None => feed::load(c, &request),
             Some(leads) => feed::load_by(c, &request, leads),
@@ -58,7 +58,7 @@ fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
         Ok(page.items.iter().map(|card| card.id).collect::<Vec<_>>())
     };
     let chosen = test.database.read(|c| ids(c, None)).unwrap();
-    for lead in [Lead::Feed, Lead::Place, Lead::Text] {
+    for lead in [AccessPath::Feed, AccessPath::Place, AccessPath::Text] {
         let led = test.database.read(|c| ids(c, Some(lead.into()))).unwrap();
         assert_eq!(led, chosen, "{lead:?} of {listing:?}");
     }

@@ -1,19 +1,15 @@
 //! What work takes of the database, as logs and metrics show it.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
-use diesel::connection::InstrumentationEvent;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
-use feed_core::attempts::Attempts;
 use feed_core::db::{Database, Db, Engine, Limits, measured};
-use feed_core::feed::{self, Feed, FeedRequest, Listing};
+use feed_core::feed::{self, Feed, FeedRequest};
 use feed_core::page::{PageRequest, Start};
 use feed_core::testing::{TestDatabase, on_both};
-use feed_core::{Result, favorites, flyers, follows, sweep, users, validator};
+use feed_core::{Result, validator};
 use pretty_assertions::assert_eq;
-use serde_json::json;
 
 fn one(c: &mut Db) -> Result<()> {
     diesel::sql_query("SELECT 1").execute(c)?;
@@ -91,83 +87,4 @@ fn the_server_shows_who_asks_and_for_what() {
     };
     service.read(|c| feed::load(c, &request)).unwrap();
     assert!(seen().starts_with("/* feed_"), "{}", seen());
-}
-
-static SENT: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-#[expect(clippy::needless_pass_by_value, reason = "as Diesel calls it")]
-fn record(event: InstrumentationEvent<'_>) {
-    if let InstrumentationEvent::StartQuery { query, .. } = event {
-        SENT.lock().expect("nobody panics with it").push(query.to_string());
-    }
-}
-
-#[test]
-fn what_requests_send_names_itself() {
-    diesel::connection::set_default_instrumentation(|| Some(Box::new(record))).unwrap();
-    on_both(|test| {
-        let database = &test.database;
-        let now = feed_core::clock::Clock::default().now();
-        let of = |value: serde_json::Value| serde_json::from_value(value).unwrap();
-        SENT.lock().unwrap().clear();
-
-        let sign_up = json!({"email": "anna@example.org", "password": "correct horse"});
-        let anna = users::register(database, &of(sign_up.clone()), now).unwrap().identity();
-        let attempts = Attempts::default();
-        let other = json!({"email": "beat@example.org", "password": "correct horse", "username": "Beat"});
-        let beat = users::register(database, &of(other), now).unwrap().identity();
-        let credentials = serde_json::from_value(sign_up).unwrap();
-        users::authenticate(database, &attempts, &credentials, None, now).unwrap();
-        let change =
-            json!({"username": "Anna", "current_password": "correct horse", "password": "battery staple"});
-        let (_, anna) =
-            users::update(database, &attempts, anna, &serde_json::from_value(change).unwrap(), now).unwrap();
-        let anna = anna.unwrap();
-        let flyer: flyers::NewFlyer = serde_json::from_value(json!({
-            "title": "Bread", "description": "", "location_address": "Zürich", "latitude": 47.4, "longitude": 8.5,
-            "valid_from": now.and_utc(), "valid_until": (now + chrono::TimeDelta::days(7)).and_utc(),
-            "categories": ["service"], "images": [{"url": "https://images.example.org/a.jpg"}],
-        }))
-        .unwrap();
-        database
-            .write(|c| {
-                let bread = flyers::publish(c, anna, &flyer, now)?;
-                let change =
-                    json!({"title": "Cake", "images": [{"url": "https://images.example.org/b.jpg"}]});
-                flyers::update(c, anna, bread, &serde_json::from_value(change).unwrap(), now)?;
-                for _ in 0..2 {
-                    favorites::favorite(c, beat, bread, now)?;
-                    follows::follow(c, beat, anna.id, now)?;
-                }
-                let page = PageRequest { start: Start::Page(1), size: 1 };
-                favorites::list(c, beat.id, &page)?;
-                follows::list(c, beat.id, &page)?;
-                follows::statuses(c, Some(beat.id), &[anna.id])?;
-                users::own_profile(c, beat)?;
-                users::profile(c, anna.id, Some(beat.id), now)?;
-                users::require(c, Some(beat))?;
-                validator::current(c, Some(beat), now)?;
-                feed::load_one(c, bread, Some(beat.id), now)?;
-                let listing = Listing { search: Some("cake".to_owned()), ..Feed::Following(beat.id).into() };
-                assert_eq!(feed::load(c, &FeedRequest { listing, page, now })?.items.len(), 1);
-                favorites::unfavorite(c, beat, bread)?;
-                follows::unfollow(c, beat, anna.id)?;
-                flyers::delete(c, anna, bread)?;
-                users::sign_out(c, beat)?;
-                users::sign_out_by_email(c, "beat@example.org")?;
-                users::lift_limit(c, "beat@example.org")?;
-                users::delete(c, anna)
-            })
-            .unwrap();
-        users::reset_password(database, "beat@example.org").unwrap();
-        sweep::sweep(database).unwrap();
-
-        let own =
-            ["BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "PRAGMA", "SET ", "SELECT pg_advisory", "LOCK TABLE"];
-        let sent = SENT.lock().unwrap();
-        let nameless =
-            |text: &&String| !text.starts_with("/* ") && !own.iter().any(|own| text.starts_with(own));
-        assert_eq!(sent.iter().filter(nameless).collect::<Vec<_>>(), Vec::<&String>::new());
-        assert!(sent.len() > 40, "{}", sent.len());
-    });
 }

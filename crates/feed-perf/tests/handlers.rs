@@ -12,7 +12,7 @@ use feed_api::config::{
 use feed_api::server::{self, Server};
 use feed_core::clock::Clock;
 use feed_core::db::Db;
-use feed_core::feed::{self, Feed, FeedRequest, Listing};
+use feed_core::feed::{self, Feed, FeedRequest, Listing, Order};
 use feed_core::geo::Location;
 use feed_core::page::{PageRequest, Start};
 use feed_core::schema::flyers;
@@ -106,18 +106,19 @@ fn prolific(c: &mut Db) -> i64 {
 }
 
 /// Every feed, by its path and what its handler asks of the domain.
-fn feeds(test: &TestDatabase) -> [(String, bool, Feed); 7] {
+fn feeds(test: &TestDatabase) -> [(String, bool, Listing); 7] {
     let power = test.database.read(|c| users::by_email(c, seed::POWER)).unwrap().id;
     let creator = test.database.read(|c| Ok(prolific(c))).unwrap();
     let of_creator = format!("/api/users/{creator}/flyers/?");
+    let favorited = Listing { order: Order::Favorited, ..Feed::Favorites(power).into() };
     [
-        ("/api/feed/?".to_owned(), false, Feed::All(None)),
-        ("/api/feed/?".to_owned(), true, Feed::All(Some(power))),
-        ("/api/favorites/feed/?".to_owned(), true, Feed::Favorites(power)),
-        ("/api/favorites/feed/?order=favorited&".to_owned(), true, Feed::Favorited(power)),
-        ("/api/following/feed/?".to_owned(), true, Feed::Following(power)),
-        (of_creator.clone(), false, Feed::Creator { creator, viewer: None }),
-        (of_creator, true, Feed::Creator { creator, viewer: Some(power) }),
+        ("/api/feed/?".to_owned(), false, Feed::All(None).into()),
+        ("/api/feed/?".to_owned(), true, Feed::All(Some(power)).into()),
+        ("/api/favorites/feed/?".to_owned(), true, Feed::Favorites(power).into()),
+        ("/api/favorites/feed/?order=favorited&".to_owned(), true, favorited),
+        ("/api/following/feed/?".to_owned(), true, Feed::Following(power).into()),
+        (of_creator.clone(), false, Feed::Creator { creator, viewer: None }.into()),
+        (of_creator, true, Feed::Creator { creator, viewer: Some(power) }.into()),
     ]
 }
 
@@ -186,17 +187,17 @@ fn handlers_send_the_statements_that_have_budgets() {
         for (path, is_signed_in, feed) in feeds(test) {
             let (location, radius_mm) = (Some(PLACE), Some(500_000_000));
             for (query, listing) in [
-                ("", feed.into()),
-                ("lat=47&lng=8", Listing { location, ..feed.into() }),
-                ("search=Kon", Listing { search: Some("kon".to_owned()), ..feed.into() }),
-                ("lat=47&lng=8&radius_km=500", Listing { location, radius_mm, ..feed.into() }),
+                ("", feed.clone()),
+                ("lat=47&lng=8", Listing { location, ..feed.clone() }),
+                ("search=Kon", Listing { search: Some("kon".to_owned()), ..feed.clone() }),
+                ("lat=47&lng=8&radius_km=500", Listing { location, radius_mm, ..feed.clone() }),
             ] {
                 let (_, sent) = service.get(&format!("{path}{query}"), is_signed_in);
                 let page = PageRequest { start: Start::Page(1), size: 20 };
                 let load = || {
                     test.database
                         .read(|c| {
-                            validator::current(c, feed.viewer().map(|_| service.power), now())?;
+                            validator::current(c, feed.feed.viewer().map(|_| service.power), now())?;
                             feed::load(c, &FeedRequest { listing: listing.clone(), page, now: now() })
                         })
                         .unwrap()

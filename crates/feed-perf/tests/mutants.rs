@@ -16,7 +16,7 @@ use catalogue::{Catalogue, INDEXES};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use feed_core::db::{Db, Engine};
-use feed_core::feed::{self, FeedRequest, Lead};
+use feed_core::feed::{self, AccessPath, FeedRequest};
 use feed_core::page::{PageRequest, Start};
 use feed_core::schema::{favorites, flyer_images};
 use feed_core::sql::{Statement, Value};
@@ -316,31 +316,31 @@ fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<
     ids(c, request, text)
 }
 
-fn led_by(c: &mut Db, request: &FeedRequest, lead: Lead) -> feed_core::Result<Vec<i64>> {
+fn led_by(c: &mut Db, request: &FeedRequest, lead: AccessPath) -> feed_core::Result<Vec<i64>> {
     Ok(feed::load_by(c, request, lead.into())?.items.iter().map(|card| card.id).collect())
 }
 
 fn led_by_the_feed(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    led_by(c, request, Lead::Feed)
+    led_by(c, request, AccessPath::Feed)
 }
 
 fn led_by_place(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    led_by(c, request, Lead::Place)
+    led_by(c, request, AccessPath::Place)
 }
 
 fn led_by_text(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    led_by(c, request, Lead::Text)
+    led_by(c, request, AccessPath::Text)
 }
 
 fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let listing = &request.listing;
-    let rows: Vec<i64> = feed::page_query(c.engine(), request, Lead::Feed)
+    let rows: Vec<i64> = feed::page_query(c.engine(), request, AccessPath::Feed)
         .load::<feed::CardRow>(c)?
         .iter()
         .take(request.page.size as usize)
         .map(|row| *row.id())
         .collect();
-    feed::images_query(&rows).load::<feed_core::models::FlyerImage>(c)?;
+    feed::images_query(&rows).load::<feed::FlyerImage>(c)?;
     let viewer = Value::Int(listing.feed.viewer().unwrap_or_default());
     let text = "SELECT count(*) FROM favorites v WHERE v.user_id = :viewer AND v.flyer_expired = FALSE \
                 AND v.flyer_valid_from <= :now AND v.flyer_valid_until > :now";

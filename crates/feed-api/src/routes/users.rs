@@ -2,7 +2,8 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
-use feed_core::users::{self, AccountChange, OwnProfile, Profile};
+use feed_core::profiles::{self, Profile};
+use feed_core::users::{self, AccountChange, OwnProfile};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -83,7 +84,7 @@ pub(super) async fn show(
     let profile = state
         .read(move |c| {
             users::require(c, viewer)?;
-            users::profile(c, id, viewer.map(|viewer| viewer.id), now)
+            profiles::load(c, id, viewer.map(|viewer| viewer.id), now)
         })
         .await?;
     Ok(HttpResponse::Ok().json(profile))

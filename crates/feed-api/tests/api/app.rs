@@ -9,6 +9,7 @@ use feed_api::server::{self, Server};
 use feed_core::clock::Clock;
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_core::testing::statements::OnlyKnown;
 use serde_json::{Value, json};
 
 /// The secret of every test's service.
@@ -22,6 +23,8 @@ pub struct App {
     pub clock: Clock,
     pub database: TestDatabase,
     agent: ureq::Agent,
+    /// Every statement that a request sends is one that people can read in `crates/feed-core/tests/sql`.
+    _statements: OnlyKnown,
 }
 
 /// An account and its token.
@@ -96,6 +99,7 @@ impl App {
     }
 
     pub fn start_with(engine: Engine, arguments: &[&str]) -> Self {
+        let statements = OnlyKnown::from_now_on();
         let database = TestDatabase::new(engine);
         let clock = Clock::fixed(now());
         let fixed = ["serve", "--bind", "127.0.0.1:0", "--jwt-secret", SECRET, "--workers", "2"];
@@ -114,7 +118,7 @@ impl App {
         let address = server.address().unwrap();
         std::thread::spawn(move || actix_web::rt::System::new().block_on(server.run()));
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        Self { address, private, clock, database, agent }
+        Self { address, private, clock, database, agent, _statements: statements }
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -6,16 +6,8 @@ use std::fmt;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::{Connection, PgConnection, SqliteConnection};
 
+use crate::engine::Engine;
 use crate::error::Result;
-
-/// The database engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// One embedded file.
-    Sqlite,
-    /// A server.
-    Postgres,
-}
 
 /// A connection to either engine.
 #[derive(diesel::MultiConnection)]

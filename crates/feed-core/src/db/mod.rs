@@ -23,9 +23,10 @@ use diesel::{
 use crate::error::{Error, Result};
 use crate::{geo, migrate};
 
+pub use crate::engine::Engine;
 pub use backup::{BackupError, back_up};
 pub use cancel::CancelToken;
-pub use connection::{Db, Engine, MultiBackend};
+pub use connection::{Db, MultiBackend};
 use deadline::End;
 use meter::Meter;
 pub use meter::{Usage, measured};

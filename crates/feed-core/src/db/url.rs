@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Engine;
+use crate::engine::Engine;
 use crate::error::Result;
 
 /// Where the database is: `sqlite://PATH` or a libpq URL.

@@ -8,7 +8,8 @@ use super::dice::{Subject, stream};
 use super::places::{self, Town};
 use super::text::{self, Text};
 use super::world::{DAY, TODAY, World};
-use crate::models::{Flyer, FlyerImage};
+use crate::feed::FlyerImage;
+use crate::models::Flyer;
 use crate::sweep;
 
 /// Makes the flyers one after the other.

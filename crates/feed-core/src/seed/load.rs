@@ -7,7 +7,8 @@ use diesel::{QueryResult, copy_from, insert_into, sql_query};
 
 use crate::db::Db;
 use crate::error::Result;
-use crate::models::{Favorite, Flyer, FlyerImage, Follow, User};
+use crate::feed::FlyerImage;
+use crate::models::{Favorite, Flyer, Follow, User};
 use crate::schema::{favorites, flyer_images, flyer_texts, flyers, follows, user_texts, users};
 use crate::text::{FlyerText, UserText};
 

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Double, Timestamp};
 use feed_core::db::Db;
-use feed_core::feed::{Feed, Listing};
+use feed_core::feed::{Feed, Listing, Order};
 use feed_core::geo::Location;
 use feed_core::page::Position;
 use feed_core::text;
@@ -88,18 +88,17 @@ impl Quest {
 
     /// The same of a shape's favorites, in the order in which they became that.
     pub fn favorited(self, c: &mut Db, shape: Shape) -> Ordered {
-        let Feed::Favorites(viewer) = shape.feed() else { unreachable!("a shape of favorites") };
-        self.rows_of(c, shape, Listing { feed: Feed::Favorited(viewer), ..self.listing(shape) })
+        self.rows_of(c, shape, Listing { order: Order::Favorited, ..self.listing(shape) })
     }
 
     fn rows_of(self, c: &mut Db, shape: Shape, listing: Listing) -> Ordered {
-        let is_favorited = matches!(listing.feed, Feed::Favorited(_));
+        let is_favorited = listing.order == Order::Favorited;
         let at = if is_favorited { "w.created_at" } else { "f.created_at" };
         let from = match shape.feed() {
             Feed::All(_) => "flyers f",
             Feed::Following(_) => "follows w JOIN flyers f ON f.creator_id = w.followed_id",
             Feed::Favorites(_) => "favorites w JOIN flyers f ON f.id = w.flyer_id",
-            Feed::Favorited(_) | Feed::Creator { .. } => unreachable!("no shape looks at these"),
+            Feed::Creator { .. } => unreachable!("no shape looks at these"),
         };
         let related = match shape.feed() {
             Feed::Following(viewer) => format!("w.follower_id = {viewer}"),

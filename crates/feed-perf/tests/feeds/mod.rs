@@ -13,7 +13,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use feed_core::db::Db;
-use feed_core::feed::{Feed, FeedRequest, Listing};
+use feed_core::feed::{Feed, FeedRequest, Listing, Order};
 use feed_core::models::{Categories, Category};
 use feed_core::page::{Count, Cursor, Direction, PageRequest, Position, Start};
 use feed_core::schema::{favorites, flyers, follows};
@@ -71,11 +71,9 @@ impl Variant {
 
     /// The list that is asked for.
     pub fn listing(self, shape: Shape) -> Listing {
-        let feed = match shape.feed() {
-            Feed::Favorites(viewer) if self.favorited => Feed::Favorited(viewer),
-            feed => feed,
-        };
-        Listing { location: self.near.then_some(PLACE), categories: self.categories(), ..feed.into() }
+        let order = if self.favorited { Order::Favorited } else { Order::Newest };
+        let location = self.near.then_some(PLACE);
+        Listing { order, location, categories: self.categories(), ..shape.feed().into() }
     }
 }
 
@@ -153,7 +151,7 @@ impl Rows {
                 let oldest = all.order((flyers::created_at, flyers::id)).limit(REACH);
                 (newest.load(c).unwrap(), oldest.load(c).unwrap())
             }
-            Feed::Favorites(viewer) | Feed::Favorited(viewer) => {
+            Feed::Favorites(viewer) => {
                 let columns = (
                     flyers::id,
                     flyers::created_at,

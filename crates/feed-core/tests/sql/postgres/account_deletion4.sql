@@ -1,0 +1,4 @@
+/* account_deletion */
+DELETE
+FROM "follows"
+WHERE ("follows"."follower_id" = $1)

@@ -1,0 +1,35 @@
+/* feed_count */
+SELECT count(*)
+FROM (
+  SELECT 1
+  FROM (
+    SELECT w.key
+    FROM unnest(CAST(CAST(:cells AS TEXT) AS bigint[])) AS w (key)
+  ) l
+  CROSS JOIN LATERAL (
+    SELECT f.id
+    FROM flyers f
+    WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
+    AND f.creator_id = :creator
+    AND f.expired = FALSE
+    AND (f.valid_from <= :now) IS TRUE
+    AND f.valid_until > :now
+    AND f.latitude BETWEEN :south AND :north
+    AND CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) <= :radius
+    AND (strpos(
+      (
+        SELECT t.text
+        FROM flyer_texts t
+        WHERE t.flyer_id = f.id
+      ), :search
+    ) > 0 OR strpos(
+      (
+        SELECT n.text
+        FROM user_texts n
+        WHERE n.user_id = f.creator_id
+      ), :search
+    ) > 0)
+    OFFSET 0
+  ) f
+  LIMIT 1001
+) f

@@ -1,0 +1,58 @@
+/* feed_count */
+SELECT count(*)
+FROM (
+  SELECT 1
+  FROM (
+    WITH named AS MATERIALIZED (
+      SELECT u.user_id AS key
+      FROM user_texts u
+      WHERE (u.text COLLATE "C") LIKE :pattern
+      AND TRUE
+    )
+    SELECT f.id
+    FROM flyer_texts t
+    CROSS JOIN LATERAL (
+      SELECT *
+      FROM flyers f
+      WHERE f.id = t.flyer_id
+      OFFSET 0
+    ) f
+    WHERE (t.text COLLATE "C") LIKE :pattern
+    AND f.expired = FALSE
+    AND (f.valid_from <= :now) IS TRUE
+    AND f.valid_until > :now
+    AND TRUE
+    UNION ALL
+    SELECT f.id
+    FROM (
+      SELECT w.key
+      FROM named w
+      WHERE TRUE
+    ) l
+    CROSS JOIN LATERAL (
+      SELECT f.id
+      FROM flyers f
+      WHERE f.creator_id = l.key
+      AND f.expired = FALSE
+      AND (f.valid_from <= :now) IS TRUE
+      AND f.valid_until > :now
+      AND NOT coalesce(strpos(
+        (
+          SELECT t.text
+          FROM flyer_texts t
+          WHERE t.flyer_id = f.id
+        ), :search
+      ) > 0, FALSE)
+      OFFSET 0
+    ) f
+  ) g
+  CROSS JOIN LATERAL (
+    SELECT *
+    FROM favorites v
+    WHERE v.user_id = :viewer
+    AND v.flyer_id = g.id
+    OFFSET 0
+  ) v
+  WHERE TRUE
+  LIMIT 1001
+) f

@@ -1,0 +1,146 @@
+/* feed_page */
+SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, coalesce(
+  (
+    SELECT TRUE
+    FROM favorites v
+    WHERE v.user_id = :viewer
+    AND v.flyer_id = f.id
+  ), FALSE
+), coalesce(
+  (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = u.id
+  ), FALSE
+), k.distance, k.sorted_at
+FROM (
+  SELECT *
+  FROM (
+    SELECT id, sorted_at, distance
+    FROM (
+      WITH walked AS MATERIALIZED (
+        SELECT v.flyer_id AS id, v.flyer_created_at AS sorted_at
+        FROM favorites v
+        WHERE v.user_id = :viewer
+        AND v.flyer_expired = FALSE
+        AND (v.flyer_valid_from <= :now) IS TRUE
+        AND v.flyer_valid_until > :now
+        AND (
+          SELECT (strpos(
+            (
+              SELECT t.text
+              FROM flyer_texts t
+              WHERE t.flyer_id = f.id
+            ), :search
+          ) > 0 OR strpos(
+            (
+              SELECT n.text
+              FROM user_texts n
+              WHERE n.user_id = f.creator_id
+            ), :search
+          ) > 0)
+          FROM flyers f
+          WHERE f.id = v.flyer_id
+        )
+        AND (v.flyer_created_at, v.flyer_id) < (:at, :beyond)
+        ORDER BY v.flyer_created_at DESC, v.flyer_id DESC
+        LIMIT :reach
+      ),
+      edge AS MATERIALIZED (
+        SELECT CASE WHEN count(*) = :reach THEN min(sorted_at) END AS at
+        FROM walked
+      )
+      SELECT f.id, k.sorted_at, CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) AS distance
+      FROM (
+        SELECT id, sorted_at
+        FROM walked
+        WHERE sorted_at <> coalesce(
+          (
+            SELECT at
+            FROM edge
+          ), :end
+        )
+        UNION ALL
+        SELECT v.flyer_id AS id, v.flyer_created_at AS sorted_at
+        FROM favorites v
+        WHERE v.user_id = :viewer
+        AND v.flyer_expired = FALSE
+        AND (v.flyer_valid_from <= :now) IS TRUE
+        AND v.flyer_valid_until > :now
+        AND (
+          SELECT (strpos(
+            (
+              SELECT t.text
+              FROM flyer_texts t
+              WHERE t.flyer_id = f.id
+            ), :search
+          ) > 0 OR strpos(
+            (
+              SELECT n.text
+              FROM user_texts n
+              WHERE n.user_id = f.creator_id
+            ), :search
+          ) > 0)
+          FROM flyers f
+          WHERE f.id = v.flyer_id
+        )
+        AND v.flyer_created_at = :at
+        UNION ALL
+        SELECT v.flyer_id AS id, v.flyer_created_at AS sorted_at
+        FROM favorites v
+        WHERE v.user_id = :viewer
+        AND v.flyer_expired = FALSE
+        AND (v.flyer_valid_from <= :now) IS TRUE
+        AND v.flyer_valid_until > :now
+        AND (
+          SELECT (strpos(
+            (
+              SELECT t.text
+              FROM flyer_texts t
+              WHERE t.flyer_id = f.id
+            ), :search
+          ) > 0 OR strpos(
+            (
+              SELECT n.text
+              FROM user_texts n
+              WHERE n.user_id = f.creator_id
+            ), :search
+          ) > 0)
+          FROM flyers f
+          WHERE f.id = v.flyer_id
+        )
+        AND v.flyer_created_at = (
+          SELECT at
+          FROM edge
+        )
+      ) k
+      CROSS JOIN LATERAL (
+        SELECT *
+        FROM flyers f
+        WHERE f.id = k.id
+        OFFSET 0
+      ) f
+    ) f
+    WHERE sorted_at <> :at
+    OR distance > :distance
+    OR (distance = :distance AND id < :id)
+    ORDER BY sorted_at DESC, distance ASC, id DESC
+    LIMIT :limit
+    OFFSET :offset
+  ) k
+  LIMIT 51
+) k
+CROSS JOIN LATERAL (
+  SELECT *
+  FROM flyers f
+  WHERE f.id = k.id
+  OFFSET 0
+) f
+CROSS JOIN LATERAL (
+  SELECT *
+  FROM users u
+  WHERE u.id = f.creator_id
+  OFFSET 0
+) u
+ORDER BY k.sorted_at DESC, k.distance ASC, k.id DESC

@@ -1,0 +1,3 @@
+/* flyer_image */
+INSERT INTO "flyer_images" ("flyer_id", "position", "url")
+VALUES ($1, $2, $3)

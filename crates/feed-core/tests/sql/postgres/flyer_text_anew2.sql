@@ -1,0 +1,3 @@
+/* flyer_text_anew */
+INSERT INTO "flyer_texts" ("flyer_id", "created_at", "text")
+VALUES ($1, $2, $3)

@@ -1,0 +1,4 @@
+/* is_registered */
+SELECT "users"."id"
+FROM "users"
+WHERE ("users"."email_key" = $1)

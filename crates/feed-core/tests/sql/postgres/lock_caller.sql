@@ -1,0 +1,5 @@
+/* lock_caller */
+SELECT "users"."id"
+FROM "users"
+WHERE (("users"."id" = $1) AND ("users"."token_key" = $2))
+FOR NO KEY UPDATE

@@ -1,0 +1,4 @@
+/* own_profile */
+SELECT "users"."id", "users"."username", "users"."email", "users"."profile_picture_url"
+FROM "users"
+WHERE (("users"."id" = $1) AND ("users"."token_key" = $2))

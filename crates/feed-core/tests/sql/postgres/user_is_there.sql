@@ -1,0 +1,4 @@
+/* user_is_there */
+SELECT "users"."id"
+FROM "users"
+WHERE ("users"."id" = $1)

@@ -1,0 +1,4 @@
+/* account_deletion */
+DELETE
+FROM `flyers`
+WHERE (`flyers`.`creator_id` = ?)

@@ -1,0 +1,4 @@
+/* account_deletion */
+DELETE
+FROM `follows`
+WHERE (`follows`.`followed_id` = ?)

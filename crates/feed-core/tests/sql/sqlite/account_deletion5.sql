@@ -1,0 +1,4 @@
+/* account_deletion */
+DELETE
+FROM `users`
+WHERE (`users`.`id` = ?)

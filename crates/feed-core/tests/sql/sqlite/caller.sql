@@ -1,0 +1,4 @@
+/* caller */
+SELECT `users`.`id`
+FROM `users`
+WHERE ((`users`.`id` = ?) AND (`users`.`token_key` = ?))

@@ -1,0 +1,2 @@
+/* clock */
+SELECT CURRENT_TIMESTAMP

@@ -1,0 +1,30 @@
+/* feed_count */
+SELECT count(*)
+FROM (
+  SELECT 1
+  FROM (
+    SELECT w.value AS key
+    FROM json_each(CAST(:cells AS TEXT)) w
+  ) l
+  CROSS JOIN flyers f INDEXED BY flyers_medium_cell_feed
+  WHERE f.medium_cell = l.key
+  AND f.expired = FALSE
+  AND f.valid_from <= :now
+  AND f.valid_until > :now
+  AND f.latitude BETWEEN :south AND :north
+  AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
+  AND (instr(
+    (
+      SELECT t.text
+      FROM flyer_texts t
+      WHERE t.flyer_id = f.id
+    ), :search
+  ) > 0 OR instr(
+    (
+      SELECT n.text
+      FROM user_texts n
+      WHERE n.user_id = f.creator_id
+    ), :search
+  ) > 0)
+  LIMIT 1001
+) f

@@ -1,0 +1,16 @@
+/* feed_count */
+SELECT count(*)
+FROM (
+  SELECT 1
+  FROM (
+    SELECT w.followed_id AS key
+    FROM follows w
+    WHERE w.follower_id = :viewer
+  ) l
+  CROSS JOIN flyers f INDEXED BY flyers_creator_feed
+  WHERE f.creator_id = l.key
+  AND f.expired = FALSE
+  AND f.valid_from <= :now
+  AND f.valid_until > :now
+  LIMIT 1001
+) f

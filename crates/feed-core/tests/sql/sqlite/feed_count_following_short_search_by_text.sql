@@ -1,0 +1,82 @@
+/* feed_count */
+SELECT count(*)
+FROM (
+  WITH short AS MATERIALIZED (
+    SELECT DISTINCT doc AS place
+    FROM flyer_trigram_places
+    WHERE term >= :firstterm
+    AND term <= :lastterm
+  ),
+  named AS MATERIALIZED (
+    SELECT u.user_id AS key
+    FROM user_texts u
+    WHERE instr(u.text, :search) > 0
+    AND (
+      SELECT TRUE
+      FROM follows w
+      WHERE w.follower_id = :viewer
+      AND w.followed_id = u.user_id
+    )
+  )
+  SELECT 1
+  FROM short x
+  CROSS JOIN flyers f
+  CROSS JOIN flyer_texts t
+  WHERE f.id = (x.place & 274877906943)
+  AND f.expired = FALSE
+  AND f.valid_from <= :now
+  AND f.valid_until > :now
+  AND (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = f.creator_id
+  )
+  AND t.flyer_id = f.id
+  AND instr(t.text, :search) > 0
+  AND TRUE
+  UNION ALL
+  SELECT 1
+  FROM (
+    SELECT w.key
+    FROM named w
+    WHERE TRUE
+  ) l
+  CROSS JOIN flyers f INDEXED BY flyers_creator_feed
+  WHERE f.creator_id = l.key
+  AND f.expired = FALSE
+  AND f.valid_from <= :now
+  AND f.valid_until > :now
+  AND (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = f.creator_id
+  )
+  AND NOT coalesce(instr(
+    (
+      SELECT t.text
+      FROM flyer_texts t
+      WHERE t.flyer_id = f.id
+    ), :search
+  ) > 0, FALSE)
+  UNION ALL
+  SELECT 1
+  FROM flyer_texts_to_index i
+  CROSS JOIN flyers f
+  CROSS JOIN flyer_texts t
+  WHERE f.id = i.flyer_id
+  AND f.expired = FALSE
+  AND f.valid_from <= :now
+  AND f.valid_until > :now
+  AND (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = f.creator_id
+  )
+  AND t.flyer_id = f.id
+  AND instr(t.text, :search) > 0
+  AND TRUE
+  LIMIT 1001
+) f

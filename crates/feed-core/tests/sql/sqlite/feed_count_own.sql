@@ -1,0 +1,18 @@
+/* feed_count */
+SELECT count(*)
+FROM (
+  SELECT 1
+  FROM (
+    SELECT *
+    FROM flyers f INDEXED BY flyers_creator_recent
+    WHERE f.creator_id = :creator
+    AND f.expired = FALSE
+    UNION ALL
+    SELECT *
+    FROM flyers f INDEXED BY flyers_creator_recent
+    WHERE f.creator_id = :creator
+    AND f.expired = TRUE
+  ) f
+  WHERE TRUE
+  LIMIT 1001
+) f

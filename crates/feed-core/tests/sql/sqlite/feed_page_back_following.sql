@@ -1,0 +1,220 @@
+/* feed_page */
+SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, coalesce(
+  (
+    SELECT TRUE
+    FROM favorites v
+    WHERE v.user_id = :viewer
+    AND v.flyer_id = f.id
+  ), FALSE
+), coalesce(
+  (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = u.id
+  ), FALSE
+), CAST(NULL AS bigint), k.sorted_at
+FROM (
+  SELECT *
+  FROM (
+    SELECT id, sorted_at, 0 AS distance
+    FROM (
+      WITH counted AS MATERIALIZED (
+        SELECT count(*) AS lists
+        FROM (
+          SELECT w.followed_id AS key
+          FROM follows w
+          WHERE w.follower_id = :viewer
+        ) w
+      ),
+      sample AS MATERIALIZED (
+        SELECT count(*) AS hits
+        FROM (
+          SELECT 1
+          FROM flyers f INDEXED BY flyers_feed
+          WHERE f.expired = FALSE
+          AND (f.created_at, f.id_key) > (:at, :id)
+          AND f.created_at < coalesce(
+            (
+              SELECT f.created_at
+              FROM flyers f INDEXED BY flyers_feed
+              WHERE f.expired = FALSE
+              AND f.created_at >= :at
+              ORDER BY f.created_at ASC, f.id_key ASC
+              LIMIT 1
+              OFFSET (
+                SELECT CASE WHEN lists < 2000 THEN lists ELSE 2000 END / 8
+                FROM counted
+              )
+            ), :end
+          )
+          AND f.expired = FALSE
+          AND f.valid_from <= :now
+          AND f.valid_until > :now
+          AND EXISTS (
+            SELECT TRUE
+            FROM follows w
+            WHERE w.follower_id = :viewer
+            AND w.followed_id = f.creator_id
+          )
+          ORDER BY f.created_at ASC, f.id_key ASC
+          LIMIT :reach
+        ) f
+      ),
+      looked AS MATERIALIZED (
+        SELECT coalesce(
+          (
+            SELECT f.created_at
+            FROM flyers f INDEXED BY flyers_feed
+            WHERE f.expired = FALSE
+            AND f.created_at >= :at
+            ORDER BY f.created_at ASC, f.id_key ASC
+            LIMIT 1
+            OFFSET (
+              SELECT CASE WHEN 8 * hits >= :reach THEN CASE WHEN lists < 2000 THEN lists ELSE 2000 END ELSE 0 END
+              FROM counted, sample
+            )
+          ), :end
+        ) AS created_at
+      ),
+      recent AS MATERIALIZED (
+        SELECT f.id, f.created_at
+        FROM flyers f INDEXED BY flyers_feed
+        WHERE f.expired = FALSE
+        AND (f.created_at, f.id_key) > (:at, :id)
+        AND f.created_at < (
+          SELECT created_at
+          FROM looked
+        )
+        AND f.expired = FALSE
+        AND f.valid_from <= :now
+        AND f.valid_until > :now
+        AND EXISTS (
+          SELECT TRUE
+          FROM follows w
+          WHERE w.follower_id = :viewer
+          AND w.followed_id = f.creator_id
+        )
+        ORDER BY f.created_at ASC, f.id_key ASC
+        LIMIT :reach
+      ),
+      kept AS MATERIALIZED (
+        SELECT :reach + 1 + count(*) AS lists
+        FROM (
+          SELECT 1
+          FROM flyers f INDEXED BY flyers_feed
+          WHERE f.expired = FALSE
+          AND f.created_at = :at
+          LIMIT (
+            SELECT lists
+            FROM counted
+          )
+        ) f
+      ),
+      best AS MATERIALIZED (
+        SELECT w.key, (
+          SELECT f.created_at
+          FROM flyers f INDEXED BY flyers_creator_feed
+          WHERE f.creator_id = w.key
+          AND f.created_at >= :at
+          AND f.expired = FALSE
+          AND f.valid_from <= :now
+          AND f.valid_until > :now
+          ORDER BY f.created_at ASC, f.id_key ASC
+          LIMIT 1
+        ) AS head
+        FROM (
+          SELECT w.followed_id AS key
+          FROM follows w
+          WHERE w.follower_id = (
+            SELECT :viewer
+            WHERE NOT (
+              (
+                SELECT count(*)
+                FROM recent
+              ) = :reach
+              OR (
+                SELECT created_at
+                FROM looked
+              ) = :end
+            )
+          )
+        ) w
+        ORDER BY head ASC NULLS LAST
+        LIMIT (
+          SELECT lists
+          FROM kept
+        )
+      ),
+      bound AS MATERIALIZED (
+        SELECT CASE WHEN count(head) = (
+          SELECT lists
+          FROM kept
+        ) THEN max(head) ELSE :end END AS created_at
+        FROM best
+      ),
+      lists AS MATERIALIZED (
+        SELECT key
+        FROM best
+        WHERE head IS NOT NULL
+        UNION ALL
+        SELECT w.key
+        FROM (
+          SELECT w.followed_id AS key
+          FROM follows w
+          WHERE w.follower_id = (
+            SELECT :viewer
+            FROM best
+            WHERE head = (
+              SELECT created_at
+              FROM bound
+            )
+            LIMIT 1
+            OFFSET 1
+          )
+        ) w
+        WHERE w.key NOT IN (
+          SELECT key
+          FROM best
+        )
+      )
+      SELECT f.id, f.created_at AS sorted_at
+      FROM (
+        SELECT id, created_at
+        FROM recent
+        WHERE (
+          (
+            SELECT count(*)
+            FROM recent
+          ) = :reach
+          OR (
+            SELECT created_at
+            FROM looked
+          ) = :end
+        )
+        UNION ALL
+        SELECT f.id_key AS id, f.created_at
+        FROM lists l
+        CROSS JOIN flyers f INDEXED BY flyers_creator_feed
+        WHERE f.creator_id = l.key
+        AND (f.created_at, f.id_key) > (:at, :id)
+        AND f.created_at <= (
+          SELECT created_at
+          FROM bound
+        )
+        AND f.expired = FALSE
+        AND f.valid_from <= :now
+        AND f.valid_until > :now
+      ) f
+      ORDER BY f.created_at ASC, f.id ASC
+      LIMIT :limit
+      OFFSET :offset
+    ) k
+  ) k
+  LIMIT 51
+) k
+CROSS JOIN flyers f
+CROSS JOIN users u
+WHERE f.id = k.id
+AND u.id = f.creator_id
+ORDER BY k.sorted_at ASC, k.distance DESC, k.id ASC

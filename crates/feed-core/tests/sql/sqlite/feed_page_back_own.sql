@@ -1,0 +1,47 @@
+/* feed_page */
+SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, coalesce(
+  (
+    SELECT TRUE
+    FROM favorites v
+    WHERE v.user_id = :viewer
+    AND v.flyer_id = f.id
+  ), FALSE
+), coalesce(
+  (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = u.id
+  ), FALSE
+), CAST(NULL AS bigint), k.sorted_at
+FROM (
+  SELECT *
+  FROM (
+    SELECT id, sorted_at, 0 AS distance
+    FROM (
+      SELECT f.id_key AS id, f.created_at AS sorted_at
+      FROM (
+        SELECT *
+        FROM flyers f INDEXED BY flyers_creator_recent
+        WHERE f.creator_id = :creator
+        AND f.expired = FALSE
+        UNION ALL
+        SELECT *
+        FROM flyers f INDEXED BY flyers_creator_recent
+        WHERE f.creator_id = :creator
+        AND f.expired = TRUE
+      ) f
+      WHERE TRUE
+      AND (f.created_at, f.id_key) > (:at, :id)
+      ORDER BY f.created_at ASC, f.id_key ASC
+      LIMIT :limit
+      OFFSET :offset
+    ) k
+  ) k
+  LIMIT 51
+) k
+CROSS JOIN flyers f
+CROSS JOIN users u
+WHERE f.id = k.id
+AND u.id = f.creator_id
+ORDER BY k.sorted_at ASC, k.distance DESC, k.id ASC

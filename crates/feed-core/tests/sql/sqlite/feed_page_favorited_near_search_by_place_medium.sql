@@ -1,0 +1,66 @@
+/* feed_page */
+SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, coalesce(
+  (
+    SELECT TRUE
+    FROM favorites v
+    WHERE v.user_id = :viewer
+    AND v.flyer_id = f.id
+  ), FALSE
+), coalesce(
+  (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = u.id
+  ), FALSE
+), distance_mm(:lat, :lng, f.latitude, f.longitude), k.sorted_at
+FROM (
+  SELECT *
+  FROM (
+    SELECT id, sorted_at, 0 AS distance
+    FROM (
+      SELECT v.flyer_id AS id, v.created_at AS sorted_at
+      FROM (
+        SELECT f.id
+        FROM (
+          SELECT w.value AS key
+          FROM json_each(CAST(:cells AS TEXT)) w
+        ) l
+        CROSS JOIN flyers f INDEXED BY flyers_medium_cell_feed
+        WHERE f.medium_cell = l.key
+        AND f.expired = FALSE
+        AND f.valid_from <= :now
+        AND f.valid_until > :now
+        AND f.latitude BETWEEN :south AND :north
+        AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
+        AND (instr(
+          (
+            SELECT t.text
+            FROM flyer_texts t
+            WHERE t.flyer_id = f.id
+          ), :search
+        ) > 0 OR instr(
+          (
+            SELECT n.text
+            FROM user_texts n
+            WHERE n.user_id = f.creator_id
+          ), :search
+        ) > 0)
+      ) g
+      CROSS JOIN favorites v
+      WHERE v.user_id = :viewer
+      AND v.flyer_id = g.id
+      AND TRUE
+      AND (v.created_at, v.flyer_id) < (:at, :id)
+      ORDER BY v.created_at DESC, v.flyer_id DESC
+      LIMIT :limit
+      OFFSET :offset
+    ) k
+  ) k
+  LIMIT 51
+) k
+CROSS JOIN flyers f
+CROSS JOIN users u
+WHERE f.id = k.id
+AND u.id = f.creator_id
+ORDER BY k.sorted_at DESC, k.distance ASC, k.id DESC

@@ -1,0 +1,24 @@
+/* flyer */
+SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, coalesce(
+  (
+    SELECT TRUE
+    FROM favorites v
+    WHERE v.user_id = :viewer
+    AND v.flyer_id = f.id
+  ), FALSE
+), coalesce(
+  (
+    SELECT TRUE
+    FROM follows w
+    WHERE w.follower_id = :viewer
+    AND w.followed_id = u.id
+  ), FALSE
+), CAST(NULL AS bigint), k.sorted_at
+FROM (
+  SELECT CAST(:id AS bigint) AS id, CAST(:at AS timestamp) AS sorted_at
+) k
+CROSS JOIN flyers f
+CROSS JOIN users u
+WHERE f.id = k.id
+AND u.id = f.creator_id
+ORDER BY k.id

@@ -1,0 +1,4 @@
+/* flyer_deletion */
+DELETE
+FROM `flyers`
+WHERE (`flyers`.`id` = ?)

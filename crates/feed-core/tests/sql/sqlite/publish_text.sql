@@ -1,0 +1,3 @@
+/* publish_text */
+INSERT INTO `flyer_texts` (`flyer_id`, `created_at`, `text`)
+VALUES (?, ?, ?)

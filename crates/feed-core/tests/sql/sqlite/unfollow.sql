@@ -1,0 +1,4 @@
+/* unfollow */
+DELETE
+FROM `follows`
+WHERE ((`follows`.`follower_id` = ?) AND (`follows`.`followed_id` = ?))

@@ -154,6 +154,10 @@ fn consequences(operation: &mut Operation) {
     }
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
+        // A handler says what its own refusals mean. Their shape is that of all others.
+        if status.starts_with(['4', '5']) && response.content.is_empty() {
+            *response = problem(&response.description);
+        }
         if let Some(RefOr::T(content)) = response.content.get_mut(PROBLEM_JSON) {
             content.example = example(status, &response.description, is_searched);
         }

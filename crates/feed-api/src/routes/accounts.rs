@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::auth::{Caller, Confirmed, Holder};
 use crate::extract::Body;
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// A signed-in account.
@@ -37,7 +37,17 @@ impl Session {
 /// Opens an account and signs in.
 ///
 /// Without a username one is made of the e-mail's local part.
-#[utoipa::path(post, path = "/api/auth/register/", tag = "accounts", operation_id = "register", request_body = Registration, responses((status = 201, description = "The account and a token.", body = Session), (status = 409, description = "The e-mail or the username is taken.", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(
+    post,
+    path = "/api/auth/register/",
+    tag = "accounts",
+    operation_id = "register",
+    request_body = Registration,
+    responses(
+        (status = 201, description = "The account and a token.", body = Session),
+        (status = 409, description = "The e-mail or the username is taken."),
+    ),
+)]
 pub(super) async fn register(
     state: Data<State>,
     Body(registration): Body<Registration>,
@@ -51,7 +61,17 @@ pub(super) async fn register(
 ///
 /// No `Authorization` is refused here. Whoever sends a token of the account, even an expired one, is not kept waiting for
 /// the wrong passwords of others.
-#[utoipa::path(post, path = "/api/auth/login/", tag = "accounts", operation_id = "login", request_body = Credentials, responses((status = 200, description = "A token.", body = Session), (status = 401, description = "The password is wrong, or there is no such account.", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(
+    post,
+    path = "/api/auth/login/",
+    tag = "accounts",
+    operation_id = "login",
+    request_body = Credentials,
+    responses(
+        (status = 200, description = "A token.", body = Session),
+        (status = 401, description = "The password is wrong, or there is no such account."),
+    ),
+)]
 pub(super) async fn login(
     state: Data<State>,
     Holder(holder): Holder,
@@ -64,7 +84,14 @@ pub(super) async fn login(
 }
 
 /// Signs out everywhere: all tokens of the account end.
-#[utoipa::path(post, path = "/api/auth/logout/", tag = "accounts", operation_id = "logout", responses((status = 204, description = "No token of the account is valid any more.")), security(("token" = [])))]
+#[utoipa::path(
+    post,
+    path = "/api/auth/logout/",
+    tag = "accounts",
+    operation_id = "logout",
+    responses((status = 204, description = "No token of the account is valid any more.")),
+    security(("token" = [])),
+)]
 pub(super) async fn logout(
     state: Data<State>,
     request: HttpRequest,

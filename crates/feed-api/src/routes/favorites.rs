@@ -8,12 +8,24 @@ use feed_core::models::Favorite;
 use super::pages::{self, Cost, PageBody};
 use crate::auth::Caller;
 use crate::extract::{Body, PathId};
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::query::{PageParams, Query};
 use crate::state::State;
 
 /// Makes a flyer a favorite of the caller, valid or not.
-#[utoipa::path(post, path = "/api/favorites/", tag = "favorites", operation_id = "favorite", request_body = NewFavorite, responses((status = 201, description = "It is a favorite now.", body = Favorite), (status = 200, description = "It was one already.", body = Favorite), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    post,
+    path = "/api/favorites/",
+    tag = "favorites",
+    operation_id = "favorite",
+    request_body = NewFavorite,
+    responses(
+        (status = 201, description = "It is a favorite now.", body = Favorite),
+        (status = 200, description = "It was one already.", body = Favorite),
+        (status = 404, description = "There is no such flyer."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn favorite(
     state: Data<State>,
     caller: Caller,
@@ -23,7 +35,19 @@ pub(super) async fn favorite(
 }
 
 /// The same, named by its path.
-#[utoipa::path(put, path = "/api/favorites/{id}/", tag = "favorites", operation_id = "put_favorite", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 201, description = "It is a favorite now.", body = Favorite), (status = 200, description = "It was one already.", body = Favorite), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    put,
+    path = "/api/favorites/{id}/",
+    tag = "favorites",
+    operation_id = "put_favorite",
+    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    responses(
+        (status = 201, description = "It is a favorite now.", body = Favorite),
+        (status = 200, description = "It was one already.", body = Favorite),
+        (status = 404, description = "There is no such flyer."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn put(
     state: Data<State>,
     Caller(caller): Caller,
@@ -35,7 +59,15 @@ pub(super) async fn put(
 }
 
 /// Takes a flyer off the caller's favorites, where it is one.
-#[utoipa::path(delete, path = "/api/favorites/{id}/", tag = "favorites", operation_id = "unfavorite", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 204, description = "It is no favorite any more.")), security(("token" = [])))]
+#[utoipa::path(
+    delete,
+    path = "/api/favorites/{id}/",
+    tag = "favorites",
+    operation_id = "unfavorite",
+    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    responses((status = 204, description = "It is no favorite any more.")),
+    security(("token" = [])),
+)]
 pub(super) async fn unfavorite(
     state: Data<State>,
     Caller(caller): Caller,
@@ -46,7 +78,17 @@ pub(super) async fn unfavorite(
 }
 
 /// The caller's favorites, most recent first, those of expired flyers too.
-#[utoipa::path(get, path = "/api/favorites/", tag = "favorites", operation_id = "favorites", params(PageParams), responses((status = 200, description = "A page of favorites.", body = PageBody<ListedFavorite>)), security(("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/favorites/",
+    tag = "favorites",
+    operation_id = "favorites",
+    params(PageParams),
+    responses(
+        (status = 200, description = "A page of favorites.", body = PageBody<ListedFavorite>),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn list(
     state: Data<State>,
     request: HttpRequest,

@@ -9,12 +9,20 @@ use feed_core::users::Identity;
 use super::pages::{self, Cost, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::PathId;
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::query::{FavoritesOrder, Filter, ListParams, PageParams, Query};
 use crate::state::State;
 
 /// All flyers that are valid now.
-#[utoipa::path(get, path = "/api/feed/", tag = "feeds", operation_id = "feed", params(ListParams, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security((), ("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/feed/",
+    tag = "feeds",
+    operation_id = "feed",
+    params(ListParams, PageParams),
+    responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)),
+    security((), ("token" = [])),
+)]
 pub(super) async fn main(
     state: Data<State>,
     request: HttpRequest,
@@ -25,7 +33,15 @@ pub(super) async fn main(
 }
 
 /// The flyers that the caller has favorited.
-#[utoipa::path(get, path = "/api/favorites/feed/", tag = "feeds", operation_id = "favorites_feed", params(ListParams, FavoritesOrder, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security(("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/favorites/feed/",
+    tag = "feeds",
+    operation_id = "favorites_feed",
+    params(ListParams, FavoritesOrder, PageParams),
+    responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)),
+    security(("token" = [])),
+)]
 pub(super) async fn favorites(
     state: Data<State>,
     request: HttpRequest,
@@ -36,7 +52,15 @@ pub(super) async fn favorites(
 }
 
 /// The flyers of the creators whom the caller follows.
-#[utoipa::path(get, path = "/api/following/feed/", tag = "feeds", operation_id = "following_feed", params(ListParams, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security(("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/following/feed/",
+    tag = "feeds",
+    operation_id = "following_feed",
+    params(ListParams, PageParams),
+    responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)),
+    security(("token" = [])),
+)]
 pub(super) async fn following(
     state: Data<State>,
     request: HttpRequest,
@@ -49,7 +73,15 @@ pub(super) async fn following(
 /// Any of the three feeds.
 ///
 /// All but `filter=all` are for signed-in callers.
-#[utoipa::path(get, path = "/api/flyers/", tag = "feeds", operation_id = "flyers", params(Filter, ListParams, FavoritesOrder, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)), security((), ("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/flyers/",
+    tag = "feeds",
+    operation_id = "flyers",
+    params(Filter, ListParams, FavoritesOrder, PageParams),
+    responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>)),
+    security((), ("token" = [])),
+)]
 pub(super) async fn filtered(
     state: Data<State>,
     request: HttpRequest,
@@ -68,7 +100,18 @@ pub(super) async fn filtered(
 /// The flyers of one creator.
 ///
 /// The creator also sees those of their own that are not yet valid or over.
-#[utoipa::path(get, path = "/api/users/{id}/flyers/", tag = "feeds", operation_id = "creators_flyers", params(("id" = i64, Path, minimum = 1, description = "The creator."), ListParams, PageParams), responses((status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/users/{id}/flyers/",
+    tag = "feeds",
+    operation_id = "creators_flyers",
+    params(("id" = i64, Path, minimum = 1, description = "The creator."), ListParams, PageParams),
+    responses(
+        (status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>),
+        (status = 404, description = "There is no such user."),
+    ),
+    security((), ("token" = [])),
+)]
 pub(super) async fn of_creator(
     state: Data<State>,
     request: HttpRequest,

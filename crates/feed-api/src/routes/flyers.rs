@@ -10,11 +10,26 @@ use feed_core::users;
 use super::links;
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// Publishes a flyer.
-#[utoipa::path(post, path = "/api/flyers/", tag = "flyers", operation_id = "publish", request_body = NewFlyer, responses((status = 201, description = "The flyer, as feeds show it.", body = FlyerCard, headers(("location" = String, description = "Where it is from now on.")))), security(("token" = [])))]
+#[utoipa::path(
+    post,
+    path = "/api/flyers/",
+    tag = "flyers",
+    operation_id = "publish",
+    request_body = NewFlyer,
+    responses(
+        (
+            status = 201,
+            description = "The flyer, as feeds show it.",
+            body = FlyerCard,
+            headers(("location" = String, description = "Where it is from now on.")),
+        ),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn publish(
     state: Data<State>,
     request: HttpRequest,
@@ -33,7 +48,18 @@ pub(super) async fn publish(
 }
 
 /// One flyer, valid or not.
-#[utoipa::path(get, path = "/api/flyers/{id}/", tag = "flyers", operation_id = "flyer", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 200, description = "The flyer.", body = FlyerCard), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/flyers/{id}/",
+    tag = "flyers",
+    operation_id = "flyer",
+    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    responses(
+        (status = 200, description = "The flyer.", body = FlyerCard),
+        (status = 404, description = "There is no such flyer."),
+    ),
+    security((), ("token" = [])),
+)]
 pub(super) async fn show(
     state: Data<State>,
     Viewer(viewer): Viewer,
@@ -50,7 +76,20 @@ pub(super) async fn show(
 }
 
 /// Changes a flyer of the caller's.
-#[utoipa::path(patch, path = "/api/flyers/{id}/", tag = "flyers", operation_id = "update_flyer", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), request_body = FlyerChange, responses((status = 200, description = "The flyer as it is now.", body = FlyerCard), (status = 403, description = "It is another user's.", body = Problem, content_type = "application/problem+json"), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    patch,
+    path = "/api/flyers/{id}/",
+    tag = "flyers",
+    operation_id = "update_flyer",
+    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    request_body = FlyerChange,
+    responses(
+        (status = 200, description = "The flyer as it is now.", body = FlyerCard),
+        (status = 403, description = "It is another user's."),
+        (status = 404, description = "There is no such flyer."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn update(
     state: Data<State>,
     Caller(caller): Caller,
@@ -68,7 +107,19 @@ pub(super) async fn update(
 }
 
 /// Deletes a flyer of the caller's, its images and everybody's favorites of it.
-#[utoipa::path(delete, path = "/api/flyers/{id}/", tag = "flyers", operation_id = "delete_flyer", params(("id" = i64, Path, minimum = 1, description = "The flyer.")), responses((status = 204, description = "It is gone."), (status = 403, description = "It is another user's.", body = Problem, content_type = "application/problem+json"), (status = 404, description = "There is no such flyer.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    delete,
+    path = "/api/flyers/{id}/",
+    tag = "flyers",
+    operation_id = "delete_flyer",
+    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 403, description = "It is another user's."),
+        (status = 404, description = "There is no such flyer."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn delete(
     state: Data<State>,
     Caller(caller): Caller,

@@ -11,12 +11,24 @@ use utoipa::ToSchema;
 use super::pages::{self, Cost, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::query::{PageParams, Query, StatusParams};
 use crate::state::State;
 
 /// Makes the caller follow a creator.
-#[utoipa::path(post, path = "/api/follows/", tag = "follows", operation_id = "follow", request_body = NewFollow, responses((status = 201, description = "The caller follows them now.", body = Follow), (status = 200, description = "The caller did already.", body = Follow), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    post,
+    path = "/api/follows/",
+    tag = "follows",
+    operation_id = "follow",
+    request_body = NewFollow,
+    responses(
+        (status = 201, description = "The caller follows them now.", body = Follow),
+        (status = 200, description = "The caller did already.", body = Follow),
+        (status = 404, description = "There is no such user."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn follow(
     state: Data<State>,
     caller: Caller,
@@ -26,7 +38,19 @@ pub(super) async fn follow(
 }
 
 /// The same, named by its path.
-#[utoipa::path(put, path = "/api/follows/{id}/", tag = "follows", operation_id = "put_follow", params(("id" = i64, Path, minimum = 1, description = "The creator.")), responses((status = 201, description = "The caller follows them now.", body = Follow), (status = 200, description = "The caller did already.", body = Follow), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    put,
+    path = "/api/follows/{id}/",
+    tag = "follows",
+    operation_id = "put_follow",
+    params(("id" = i64, Path, minimum = 1, description = "The creator.")),
+    responses(
+        (status = 201, description = "The caller follows them now.", body = Follow),
+        (status = 200, description = "The caller did already.", body = Follow),
+        (status = 404, description = "There is no such user."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn put(
     state: Data<State>,
     Caller(caller): Caller,
@@ -38,7 +62,15 @@ pub(super) async fn put(
 }
 
 /// Ends a follow, where there is one.
-#[utoipa::path(delete, path = "/api/follows/{id}/", tag = "follows", operation_id = "unfollow", params(("id" = i64, Path, minimum = 1, description = "The creator.")), responses((status = 204, description = "The caller does not follow them any more.")), security(("token" = [])))]
+#[utoipa::path(
+    delete,
+    path = "/api/follows/{id}/",
+    tag = "follows",
+    operation_id = "unfollow",
+    params(("id" = i64, Path, minimum = 1, description = "The creator.")),
+    responses((status = 204, description = "The caller does not follow them any more.")),
+    security(("token" = [])),
+)]
 pub(super) async fn unfollow(
     state: Data<State>,
     Caller(caller): Caller,
@@ -61,7 +93,18 @@ pub enum Statuses {
 /// Whether the caller follows a user, or each of up to 100.
 ///
 /// False for anonymous callers. Several answer a list, in the order asked and without those who are not there.
-#[utoipa::path(get, path = "/api/follows/status/", tag = "follows", operation_id = "follow_status", params(StatusParams), responses((status = 200, description = "One status for one id, a list for several.", body = Statuses), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/follows/status/",
+    tag = "follows",
+    operation_id = "follow_status",
+    params(StatusParams),
+    responses(
+        (status = 200, description = "One status for one id, a list for several.", body = Statuses),
+        (status = 404, description = "There is no such user."),
+    ),
+    security((), ("token" = [])),
+)]
 pub(super) async fn status(
     state: Data<State>,
     Viewer(viewer): Viewer,
@@ -84,7 +127,15 @@ pub(super) async fn status(
 }
 
 /// Whom the caller follows, most recent first.
-#[utoipa::path(get, path = "/api/follows/", tag = "follows", operation_id = "follows", params(PageParams), responses((status = 200, description = "A page of follows.", body = PageBody<ListedFollow>)), security(("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/follows/",
+    tag = "follows",
+    operation_id = "follows",
+    params(PageParams),
+    responses((status = 200, description = "A page of follows.", body = PageBody<ListedFollow>)),
+    security(("token" = [])),
+)]
 pub(super) async fn list(
     state: Data<State>,
     request: HttpRequest,

@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// That all is well.
@@ -17,13 +17,28 @@ pub struct Health {
 }
 
 /// Whether the process is up.
-#[utoipa::path(get, path = "/healthz", tag = "operations", operation_id = "healthz", responses((status = 200, description = "It is.", body = Health)))]
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "operations",
+    operation_id = "healthz",
+    responses((status = 200, description = "It is.", body = Health)),
+)]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
 /// Whether the database answers and has every migration.
-#[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "readyz", responses((status = 200, description = "It can work.", body = Health), (status = 503, description = "It cannot.", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    operation_id = "readyz",
+    responses(
+        (status = 200, description = "It can work.", body = Health),
+        (status = 503, description = "It cannot."),
+    ),
+)]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {
     if state.is_stopping() {
         return Err(feed_core::Error::Unavailable("the server is about to stop".into()).into());

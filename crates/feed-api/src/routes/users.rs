@@ -10,11 +10,18 @@ use utoipa::ToSchema;
 use super::RouteClass;
 use crate::auth::{Caller, Confirmed, Viewer};
 use crate::extract::{Body, PathId};
-use crate::problem::{ApiError, Problem};
+use crate::problem::ApiError;
 use crate::state::State;
 
 /// The caller's account.
-#[utoipa::path(get, path = "/api/users/me/", tag = "users", operation_id = "me", responses((status = 200, description = "The account.", body = OwnProfile)), security(("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/users/me/",
+    tag = "users",
+    operation_id = "me",
+    responses((status = 200, description = "The account.", body = OwnProfile)),
+    security(("token" = [])),
+)]
 pub(super) async fn me(state: Data<State>, Caller(caller): Caller) -> Result<HttpResponse, ApiError> {
     let profile = state.read(move |c| users::own_profile(c, caller)).await?;
     Ok(HttpResponse::Ok().json(profile))
@@ -23,7 +30,18 @@ pub(super) async fn me(state: Data<State>, Caller(caller): Caller) -> Result<Htt
 /// Changes the caller's account.
 ///
 /// Another password ends all tokens of the account; the answer has a fresh one.
-#[utoipa::path(patch, path = "/api/users/me/", tag = "users", operation_id = "update_me", request_body = AccountChange, responses((status = 200, description = "The account as it is now.", body = ChangedProfile), (status = 409, description = "The username is taken.", body = Problem, content_type = "application/problem+json")), security(("token" = [])))]
+#[utoipa::path(
+    patch,
+    path = "/api/users/me/",
+    tag = "users",
+    operation_id = "update_me",
+    request_body = AccountChange,
+    responses(
+        (status = 200, description = "The account as it is now.", body = ChangedProfile),
+        (status = 409, description = "The username is taken."),
+    ),
+    security(("token" = [])),
+)]
 pub(super) async fn update(
     state: Data<State>,
     request: HttpRequest,
@@ -61,7 +79,14 @@ pub struct ChangedProfile {
 }
 
 /// Deletes the caller's account and everything of theirs: flyers, favorites, follows of both sides.
-#[utoipa::path(delete, path = "/api/users/me/", tag = "users", operation_id = "delete_me", responses((status = 204, description = "It is gone, and its tokens with it.")), security(("token" = [])))]
+#[utoipa::path(
+    delete,
+    path = "/api/users/me/",
+    tag = "users",
+    operation_id = "delete_me",
+    responses((status = 204, description = "It is gone, and its tokens with it.")),
+    security(("token" = [])),
+)]
 pub(super) async fn delete(
     state: Data<State>,
     request: HttpRequest,
@@ -74,7 +99,18 @@ pub(super) async fn delete(
 }
 
 /// What everybody may know of a user.
-#[utoipa::path(get, path = "/api/users/{id}/", tag = "users", operation_id = "user", params(("id" = i64, Path, minimum = 1, description = "The user.")), responses((status = 200, description = "The user.", body = Profile), (status = 404, description = "There is no such user.", body = Problem, content_type = "application/problem+json")), security((), ("token" = [])))]
+#[utoipa::path(
+    get,
+    path = "/api/users/{id}/",
+    tag = "users",
+    operation_id = "user",
+    params(("id" = i64, Path, minimum = 1, description = "The user.")),
+    responses(
+        (status = 200, description = "The user.", body = Profile),
+        (status = 404, description = "There is no such user."),
+    ),
+    security((), ("token" = [])),
+)]
 pub(super) async fn show(
     state: Data<State>,
     Viewer(viewer): Viewer,

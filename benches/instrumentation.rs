@@ -17,6 +17,7 @@ use diesel::prelude::*;
 use feed_api::config::{
     AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, TokenConfig,
 };
+use feed_api::metrics::Metrics;
 use feed_api::state::State;
 use feed_api::{telemetry, usage};
 use feed_core::clock::Clock;
@@ -40,7 +41,10 @@ fn main() {
 
 /// A request with the log's line, the metrics and `Server-Timing`, and one without.
 fn requests(group: &mut BenchmarkGroup<'_, WallTime>, test: &TestDatabase) {
-    let state = web::Data::new(State::new(&config(test), &test.database, Clock::default()).unwrap());
+    let state = web::Data::new(
+        State::new(&config(test), &test.database, Clock::default(), Metrics::new(&test.database, []))
+            .unwrap(),
+    );
     let system = System::new();
     for (id, is_observed) in [("request bare", false), ("request observed", true)] {
         let app = App::new()

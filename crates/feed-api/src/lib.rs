@@ -28,6 +28,7 @@ pub mod server;
 pub mod state;
 mod stop;
 pub mod telemetry;
+pub mod tokens;
 mod turns;
 pub mod under_way;
 pub mod usage;

@@ -16,7 +16,6 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::logging;
-use crate::routes;
 use crate::usage::Taken;
 
 /// Paths that no route has are one.
@@ -90,9 +89,9 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All at zero, for a service with these routes. Requests of any other path count for `none`.
     #[must_use]
-    pub fn new(database: &Database) -> Self {
+    pub fn new(database: &Database, routes: impl IntoIterator<Item = &'static str>) -> Self {
         let mut registry = Registry::with_prefix("feed");
         let build = vec![
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -149,7 +148,7 @@ impl Metrics {
         let help = "Lines of the log that were lost, since their reader pauses or they could not be written";
         registry.register("log_lines_dropped", help, logging::dropped());
 
-        let paths = routes::paths().into_iter().map(|(path, _)| path).chain([NO_ROUTE]);
+        let paths = routes.into_iter().chain([NO_ROUTE]);
         let routes = paths.map(|path| (path.to_owned(), Route { route: path.to_owned() })).collect();
         Self {
             registry,

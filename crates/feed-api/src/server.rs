@@ -19,6 +19,7 @@ use feed_core::sweep::{self, Swept};
 
 use crate::addresses::Addresses;
 use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::metrics::Metrics;
 use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -65,7 +66,7 @@ impl Server {
         Ok(Self {
             listener,
             private: None,
-            state: State::new(config, &database, clock)?,
+            state: State::new(config, &database, clock, Metrics::new(&database, routes::patterns()))?,
             database,
             cors: config.cors()?,
             workers: config.workers.map_or_else(cores, usize::from),
@@ -160,7 +161,7 @@ fn public(
         let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
         let app = App::new()
             .app_data(data.clone())
-            .app_data(LocalAddress(address))
+            .app_data(routes::LocalAddress(address))
             .configure(routes::configure)
             .wrap(Compress::default())
             .wrap(from_fn(middleware::cache_headers))
@@ -204,10 +205,6 @@ fn public(
     };
     Ok(builder.listen("public", listener, service).map_err(StartError::io("the server failed"))?.run())
 }
-
-/// Where the server listens.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LocalAddress(pub SocketAddr);
 
 /// The server of those who look after the service: it has a thread of its own, which no caller of the API keeps busy.
 fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartError> {

@@ -16,7 +16,6 @@ use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
 use tokio::sync::Mutex;
 
-use crate::auth::Tokens;
 use crate::caller::Callers;
 use crate::config::{Secret, Secrets, ServeConfig, StartError};
 use crate::gate::Gate;
@@ -25,6 +24,7 @@ use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
 use crate::repeats::Repeats;
 use crate::searches::{Asker, CancelOnDrop, Searches};
+use crate::tokens::Tokens;
 use crate::under_way::UnderWay;
 use crate::usage;
 
@@ -136,7 +136,12 @@ impl State {
     ///
     /// # Errors
     /// When the secret is missing or short, or the public URL is none.
-    pub fn new(config: &ServeConfig, database: &Database, clock: Clock) -> Result<Self, StartError> {
+    pub fn new(
+        config: &ServeConfig,
+        database: &Database,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, StartError> {
         let Secrets { current, previous } = &config.tokens.secrets()?;
         let previous = previous.as_ref().map(Secret::as_bytes);
         let secret = current.as_bytes();
@@ -151,7 +156,7 @@ impl State {
             gates: Gates::new(config, database.engine()),
             callers: Arc::new(Callers::new(config.rates.proxies)),
             limiter: Limiter::new(&config.rates).map(Arc::new),
-            metrics: Arc::new(Metrics::new(database)),
+            metrics: Arc::new(metrics),
             repeats: Arc::default(),
             server_timing: config.admin.server_timing,
             under_way: Arc::new(UnderWay::new(&config.limits)),

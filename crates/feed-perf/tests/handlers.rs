@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDateTime};
 use diesel::prelude::*;
-use feed_api::auth::Tokens;
 use feed_api::config::{
     AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, TokenConfig,
 };
 use feed_api::server::{self, Server};
+use feed_api::tokens::Tokens;
 use feed_core::clock::Clock;
 use feed_core::db::Db;
 use feed_core::feed::{self, Feed, FeedRequest, Listing, Order};

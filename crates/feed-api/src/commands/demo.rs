@@ -7,12 +7,12 @@ use feed_core::clock::Clock;
 use feed_core::{seed, users};
 
 use super::{output, progress};
-use crate::auth::Tokens;
 use crate::config::{
     AdminConfig, DatabaseConfig, LimitConfig, RateConfig, Secret, ServeConfig, StartError, TokenConfig,
     complete_texts,
 };
 use crate::server::{self, Server};
+use crate::tokens::Tokens;
 
 const FOLDER: &str = "target/demo";
 const FIRST_PORT: u16 = 8000;

@@ -15,12 +15,12 @@ use feed_core::sweep::Swept;
 use feed_core::{db, seed, sweep, users};
 use tracing_subscriber::EnvFilter;
 
-use crate::auth::Tokens;
 use crate::config::{
     self, DatabaseConfig, ServeConfig, StartError, TokenConfig, complete_texts, run_migrations,
 };
 use crate::logging::{self, LogFormat};
 use crate::server::{self, Server};
+use crate::tokens::Tokens;
 
 /// PockitFlyer's feed service: favorites and following feeds over HTTP, on embedded SQLite or PostgreSQL.
 ///

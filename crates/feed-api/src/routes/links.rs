@@ -1,11 +1,16 @@
 //! What absolute links start with.
 
+use std::net::SocketAddr;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::HOST;
 use actix_web::http::uri::Authority;
 
-use crate::server::LocalAddress;
 use crate::state::State;
+
+/// Where the server listens, as data of the app.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalAddress(pub SocketAddr);
 
 /// Bytes of a host's name and port at most: a name of the DNS has 253.
 const MAX_HOST: usize = 260;

@@ -17,6 +17,8 @@ use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, guard, web};
 use serde::Serialize;
 
+pub(crate) use links::LocalAddress;
+
 use crate::problem::ApiError;
 use crate::{middleware, telemetry};
 
@@ -134,6 +136,11 @@ pub(crate) fn configure_health(app: &mut web::ServiceConfig) {
 pub fn paths() -> Vec<(&'static str, Vec<Method>)> {
     let methods = |routes: Vec<(Method, Route)>| routes.into_iter().map(|(method, _)| method).collect();
     table().into_iter().map(|(path, _, routes)| (path, methods(routes))).collect()
+}
+
+/// The path of every route, as metrics name it.
+pub fn patterns() -> impl Iterator<Item = &'static str> {
+    table().into_iter().map(|(path, ..)| path)
 }
 
 /// A path with its methods; all others are 405 with `Allow`.

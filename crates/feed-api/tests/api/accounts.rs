@@ -257,7 +257,7 @@ fn a_token_opens_nobody_elses_account_after_a_backup_is_put_back() {
 #[test]
 fn what_an_earlier_secret_signed_stays_valid_where_it_is_named() {
     const OLD: &str = "an older secret of these tests, 32 bytes";
-    let tokens = feed_api::auth::Tokens::new(OLD.as_bytes(), 60);
+    let tokens = feed_api::tokens::Tokens::new(OLD.as_bytes(), 60);
     let with_old = ["--jwt-secret-previous", OLD];
     for (options, expected) in [(&with_old[..], 200), (&[][..], 401)] {
         let app = App::start_with(Engine::Sqlite, options);
@@ -345,8 +345,8 @@ fn an_expired_token_does_not_stand_in_the_way_of_signing_in() {
 fn bad_tokens_are_refused_everywhere() {
     on_both(|app| {
         let user = app.user("emil");
-        let tokens = feed_api::auth::Tokens::new(SECRET.as_bytes(), 60);
-        let forged = feed_api::auth::Tokens::new(b"another secret of thirty-two bytes", 60);
+        let tokens = feed_api::tokens::Tokens::new(SECRET.as_bytes(), 60);
+        let forged = feed_api::tokens::Tokens::new(b"another secret of thirty-two bytes", 60);
         let identity = identity(&user);
         let no_such_user = tokens.issue(Identity { id: user.id + 1_000, ..identity }, now()).unwrap();
         let no_such_key = tokens.issue(Identity { key: identity.key + 1, ..identity }, now()).unwrap();

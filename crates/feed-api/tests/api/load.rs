@@ -5,10 +5,12 @@ use std::net::TcpStream;
 use std::sync::mpsc;
 
 use clap::Parser;
-use feed_api::auth::Tokens;
 use feed_api::config::ServeConfig;
+use feed_api::metrics::Metrics;
 use feed_api::problem::{ApiError, Busy};
 use feed_api::state::State;
+use feed_api::tokens::Tokens;
+use feed_core::clock::Clock;
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
 use serde_json::json;
@@ -207,7 +209,8 @@ fn a_turn_lasts_as_long_as_the_work_of_who_hung_up() {
     let arguments = ["serve", "--jwt-secret", SECRET, "--waiting-passwords", "0"];
     let config = ServeOnly::parse_from(arguments).config;
     actix_web::rt::System::new().block_on(async {
-        let state = State::new(&config, &test.database, feed_core::clock::Clock::default()).unwrap();
+        let state =
+            State::new(&config, &test.database, Clock::default(), Metrics::new(&test.database, [])).unwrap();
         let turns = std::thread::available_parallelism().unwrap().get();
         let (started, has_started) = mpsc::channel();
         let (release, released) = mpsc::channel::<()>();

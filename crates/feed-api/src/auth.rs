@@ -70,9 +70,9 @@ impl Confirmed {
     }
 }
 
-/// The account whose token a request has, valid or not: its holder signed in before.
+/// Whose token a request has, expired or not: its holder signed in before.
 #[derive(Debug, Clone, Copy)]
-pub struct Holder(pub Option<i64>);
+pub struct Holder(pub Option<Identity>);
 
 impl FromRequest for Holder {
     type Error = Infallible;

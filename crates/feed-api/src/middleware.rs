@@ -5,14 +5,15 @@ use actix_http::ConnectionType;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
 use crate::auth::Confirmed;
+use crate::caller::Caller;
 use crate::config::{CorsOrigins, CorsPolicy};
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
@@ -57,6 +58,24 @@ pub(crate) async fn admit(
         left.write(response.headers_mut());
     }
     Ok(response)
+}
+
+/// Counts the preflights of browsers, which are answered before any route is matched, against the caller's network.
+pub(crate) async fn count_preflights(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    let state = request.app_data::<web::Data<State>>().cloned().filter(|_| is_preflight);
+    let counted = state.and_then(|state| {
+        let caller = Caller { account: None, network: state.callers.network(request.request()) };
+        state.limiter.as_ref()?.count(RouteClass::Standard, &caller)
+    });
+    match counted {
+        Some(Err(spent)) => Ok(request.error_response(spent.problem())),
+        _ => Ok(next.call(request).await?.map_into_boxed_body()),
+    }
 }
 
 /// Ends a connection behind a 429: who asks again pays for another one. A proxy keeps its own, which others need.

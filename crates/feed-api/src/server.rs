@@ -10,7 +10,7 @@ use actix_http::error::DispatchError;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::http::header::{ContentType, X_CONTENT_TYPE_OPTIONS};
-use actix_web::middleware::{Compress, Condition, DefaultHeaders, NormalizePath, from_fn};
+use actix_web::middleware::{Condition, DefaultHeaders, NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpResponse, HttpServer, dev, web};
 use feed_core::clock::Clock;
@@ -163,9 +163,9 @@ fn public(
             .app_data(data.clone())
             .app_data(routes::LocalAddress(address))
             .configure(routes::configure)
-            .wrap(Compress::default())
             .wrap(from_fn(middleware::cache_headers))
             .wrap(cors)
+            .wrap(from_fn(middleware::count_preflights))
             .wrap(from_fn(middleware::problems))
             .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(NormalizePath::trim())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::rt::time::timeout;
-use actix_web::web;
+use actix_web::{HttpMessage, HttpRequest, web};
 use feed_core::Error;
 use feed_core::attempts::Attempts;
 use feed_core::clock::Clock;
@@ -16,13 +16,14 @@ use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
 use tokio::sync::Mutex;
 
-use crate::caller::Callers;
+use crate::caller::{Caller, Callers};
 use crate::config::{Secret, Secrets, ServeConfig, StartError};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
 use crate::repeats::Repeats;
+use crate::routes::RouteClass;
 use crate::searches::{Asker, CancelOnDrop, Searches};
 use crate::tokens::Tokens;
 use crate::under_way::UnderWay;
@@ -165,6 +166,19 @@ impl State {
             readiness: Arc::default(),
             stopping: Arc::default(),
         })
+    }
+
+    /// Counts a request that hashes passwords as a sign-in of its caller's network.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`].
+    pub(crate) fn count_sign_in(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        let Some(limiter) = &self.limiter else { return Ok(()) };
+        let caller = request.extensions().get::<Caller>().copied();
+        match caller.and_then(|caller| limiter.count(RouteClass::SignIn, &caller)) {
+            Some(Err(spent)) => Err(spent.problem()),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the server is about to stop.

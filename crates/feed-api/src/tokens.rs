@@ -104,13 +104,12 @@ impl Tokens {
         #[expect(clippy::cast_precision_loss, reason = "seconds of this epoch are exact in a float")]
         let now = now.and_utc().timestamp() as f64;
         let is_now = believed.nbf.is_none_or(|from| from <= now) && now < believed.exp;
-        let key = believed.key.as_deref().filter(|_| is_now)?;
-        Some(Identity { id: believed.account()?, key: u64::from_str_radix(key, 16).ok()?.cast_signed() })
+        believed.identity().filter(|_| is_now)
     }
 
-    /// The account of a token that one of our secrets has signed, whether it is still valid or not.
-    pub(crate) fn holder(&self, token: &str) -> Option<i64> {
-        self.read(token)?.account()
+    /// Who a token names that one of our secrets has signed, whether it has expired or not.
+    pub(crate) fn holder(&self, token: &str) -> Option<Identity> {
+        self.read(token)?.identity()
     }
 
     /// What a token says that one of our secrets has signed.
@@ -125,10 +124,13 @@ impl Tokens {
 }
 
 impl Believed {
-    fn account(&self) -> Option<i64> {
-        match &self.sub {
-            Subject::Text(text) => positive(text),
-            Subject::Number(id) => Some(*id),
-        }
+    /// None without a key: tokens of earlier versions had none.
+    fn identity(&self) -> Option<Identity> {
+        let id = match &self.sub {
+            Subject::Text(text) => positive(text)?,
+            Subject::Number(id) => *id,
+        };
+        let key = u64::from_str_radix(self.key.as_deref()?, 16).ok()?.cast_signed();
+        Some(Identity { id, key })
     }
 }

@@ -64,7 +64,7 @@ fn what_is_no_database_or_would_lose_a_file_is_not_copied() {
     for (url, file, told) in [
         (url("nowhere.db"), "copy.db", "nowhere.db: No such file"),
         (url("letter.txt"), "copy.db", "not a database"),
-        (url("letter.txt"), "missing/copy.db", "missing/copy.db.part: No such file"),
+        (url("letter.txt"), "missing/copy.db", "missing/copy.db: No such file"),
         (url("nowhere.db"), "letter.txt", "letter.txt is there already"),
         ("postgres://nobody:hunter2@127.0.0.1:1/x".to_owned(), "copy.db", "pg_dump"),
     ] {
@@ -73,6 +73,26 @@ fn what_is_no_database_or_would_lose_a_file_is_not_copied() {
     }
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["letter.txt"]);
+}
+
+#[test]
+fn a_copy_has_the_name_that_was_asked_for_and_leaves_the_files_of_others_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = feed_api(arguments);
+        command.current_dir(&folder).env("DATABASE_URL", "sqlite://a.db").output().unwrap()
+    };
+    assert!(run(&["migrate"]).status.success());
+    let others = folder.path().join("file:copy.db.part");
+    std::fs::write(&others, "somebody else's").unwrap();
+    // SQLite would take it for a URI.
+    let copied = run(&["backup", "file:copy.db"]);
+    assert!(copied.status.success(), "{copied:?}");
+    let bytes = std::fs::read(folder.path().join("file:copy.db")).unwrap();
+    assert!(bytes.starts_with(b"SQLite format 3"), "{} bytes", bytes.len());
+    assert_eq!(std::fs::read_to_string(others).unwrap(), "somebody else's");
+    let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().starts_with("file:")).count(), 2);
 }
 
 #[test]

@@ -15,6 +15,9 @@ use crate::text;
 /// The name of the service, as it is [compared].
 const SERVICE: &str = "pockitflyer";
 
+/// A part of so many characters makes a poor password, however often it is repeated.
+const SHORT: usize = 4;
+
 /// What many people have for a password, as it is [compared]: 11,611 of 8 characters and more. `data/README.md` tells where
 /// they come from.
 static COMMON: LazyLock<HashSet<&'static str>> =
@@ -26,12 +29,35 @@ pub fn compared(password: &str) -> String {
     text::fold(&ComposingNormalizerBorrowed::new_nfkc().normalize(password.trim()))
 }
 
-/// Whether many people have this password, or it is the service's name with no more than digits and marks around it.
+/// Whether many people have this password: it is in the list, with digits and marks behind it or without; it is the
+/// service's name with no more than those around it; it is a sequence, or repeats a part that is short or in the list.
 #[must_use]
 pub fn is_common(password: &str) -> bool {
     let password = compared(password);
     let letters: String = password.chars().filter(|c| c.is_alphabetic()).collect();
-    letters == SERVICE || COMMON.contains(password.as_str())
+    let is_listed = |text: &str| COMMON.contains(text);
+    let base = password.trim_end_matches(|c: char| !c.is_alphabetic());
+    let characters: Vec<char> = password.chars().collect();
+    let repeats = |length: usize| {
+        let unit = &characters[..length];
+        characters.chunks(length).all(|part| unit.starts_with(part))
+            && (length <= SHORT || is_listed(&unit.iter().collect::<String>()))
+    };
+    letters == SERVICE
+        || is_listed(&password)
+        || is_listed(base)
+        || is_sequence(&characters)
+        || (1..=characters.len() / 2).any(repeats)
+}
+
+/// Whether each character follows the one before it in the alphabet or among the digits, or each precedes it.
+fn is_sequence(characters: &[char]) -> bool {
+    let steps = |step: i64| {
+        characters
+            .windows(2)
+            .all(|pair| i64::from(u32::from(pair[1])) - i64::from(u32::from(pair[0])) == step)
+    };
+    characters.len() > 1 && (steps(1) || steps(-1))
 }
 
 /// A password of 80 bits of chance, in letters and digits that are not mistaken for each other.
@@ -130,11 +156,19 @@ mod tests {
             "PockitFlyer",
             "pockit-flyer2026!",
             "qwertyuiop",
+            "00000000",
+            "aaaaaaaa",
+            "87654321",
+            "abcdefgh",
+            "123123123",
+            "12341234",
+            "passwordpassword",
+            "Password123!",
         ] {
             assert!(is_common(common), "{common}");
         }
         for other in
-            ["correct horse", "battery staple", "äöüäöüäö", "pockitflyers", "passwort im Hof", &random()]
+            ["correct horse", "battery staple", "äöüßéèçà", "pockitflyers", "passwort im Hof", &random()]
         {
             assert!(!is_common(other), "{other}");
         }

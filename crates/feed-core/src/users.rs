@@ -192,8 +192,9 @@ fn numbered(local: &str, n: u32) -> String {
 
 /// Finds the account that these credentials open; an unknown e-mail takes as long as a wrong password.
 ///
-/// The password is checked while no connection is held. `holder` is the account whose token the caller has, valid or not:
-/// it decides with whom their failures are counted.
+/// The password is checked while no connection is held. `holder` is who the caller's token names, expired or not: it decides
+/// with whom their failures are counted. A token that the account has ended makes nobody its holder: whoever stole one could
+/// otherwise keep the owner out.
 ///
 /// # Errors
 /// [`Error::WrongCredentials`], [`Error::TooManyFailures`].
@@ -201,7 +202,7 @@ pub fn authenticate(
     database: &Database,
     attempts: &Attempts,
     credentials: &Credentials,
-    holder: Option<i64>,
+    holder: Option<Identity>,
     now: NaiveDateTime,
 ) -> Result<Account> {
     let key = email_key(credentials.email.as_ref());
@@ -216,7 +217,7 @@ pub fn authenticate(
     let subject = Subject {
         email_key: &key,
         lifts: user.as_ref().map_or(0, |u| u.lifts),
-        is_holder: user.as_ref().is_some_and(|u| Some(u.id) == holder),
+        is_holder: user.as_ref().is_some_and(|u| holder == Some(Identity { id: u.id, key: u.token_key })),
     };
     let right = attempts.judge(&subject, now, || password::matches(&credentials.password, hash))?;
     user.filter(|_| right).map(Account::from).ok_or(Error::WrongCredentials)

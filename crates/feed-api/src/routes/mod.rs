@@ -13,7 +13,7 @@ pub(crate) mod users;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::{HttpResponse, Route, guard, web};
 use serde::Serialize;
 
@@ -118,9 +118,8 @@ pub fn configure(app: &mut web::ServiceConfig) {
         app.service(resource(path, class, routes));
     }
     let no_route = web::to(async || Err::<&str, _>(ApiError::NoRoute));
-    app.default_service(
-        no_route.wrap(from_fn(|request, next| middleware::admit(RouteClass::Standard, request, next))),
-    );
+    let admit = from_fn(|request, next| middleware::admit(RouteClass::Standard, request, next));
+    app.default_service(no_route.wrap(Compress::default()).wrap(admit));
 }
 
 /// Registers the health checks, for the listener of those who look after the service.
@@ -160,7 +159,10 @@ fn resource(
             route.guard(guard::fn_guard(move |request| answered(&method).contains(&request.head().method))),
         )
     });
-    resource.wrap(from_fn(move |request, next| middleware::admit(class, request, next)))
+    // Compression is admitted too: it refuses callers who take no coding at all.
+    resource
+        .wrap(Compress::default())
+        .wrap(from_fn(move |request, next| middleware::admit(class, request, next)))
 }
 
 /// The methods that a route of this one answers: to HEAD, the server leaves out the body.

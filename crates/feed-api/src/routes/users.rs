@@ -49,6 +49,10 @@ pub(super) async fn update(
     Body(change): Body<AccountChange>,
 ) -> Result<HttpResponse, ApiError> {
     let hashes = change.password.is_some();
+    if hashes {
+        // It costs two hashes. One caller must not keep the others from signing in.
+        state.count_sign_in(&request)?;
+    }
     let (now, attempts) = (state.clock.now(), state.attempts.clone());
     let work = move |database: &_| users::update(database, &attempts, caller, &change, now);
     let (profile, renewed) = if hashes { state.hash(work).await? } else { state.change(work).await? };

@@ -403,3 +403,39 @@ fn headers_have_their_size() {
     assert!(!reply.starts_with("HTTP/1.1 2"), "{reply}");
     app.get("/api/feed/", None).expect(200);
 }
+
+#[test]
+fn a_change_of_password_counts_as_a_sign_in() {
+    for engine in ENGINES {
+        let app = App::start_with(engine, &["--rate-limit", "100", "--auth-rate-limit", "3"]);
+        let (user, other) = (app.user("anna"), app.user("bea"));
+        let change = |name: &str| {
+            let change =
+                json!({"username": name, "password": "another horse", "current_password": "correct horse"});
+            app.patch("/api/users/me/", &user, change)
+        };
+        // It is refused for the name, behind two hashes.
+        change("bea").expect_problem(409);
+        change("bea").expect_problem(429);
+        app.patch("/api/users/me/", &user, json!({"username": "carl"})).expect(200);
+        app.get("/api/feed/", Some(&other)).expect(200);
+    }
+}
+
+#[test]
+fn what_is_answered_before_a_handler_is_counted_too() {
+    let origin = "https://app.example.org";
+    let limits = ["--rate-limit", "6", "--auth-rate-limit", "6", "--cors-origins", origin];
+    for engine in ENGINES {
+        let app = App::start_with(engine, &limits);
+        let nothing = [("accept-encoding", "*;q=0")];
+        let statuses = || [(); 4].map(|()| app.send_raw("GET", "/api/feed/", &nothing, "").status);
+        assert_eq!(statuses(), [406, 406, 406, 406]);
+        let refused = app.send_raw("POST", "/api/auth/login/", &nothing, "");
+        assert_eq!((refused.header("cache-control"), refused.status == 200), ("no-store", false));
+        let preflight = [("origin", origin), ("access-control-request-method", "GET")];
+        let preflights = [(); 3].map(|()| app.send_raw("OPTIONS", "/api/feed/", &preflight, "").status);
+        assert_eq!(preflights, [200, 200, 429]);
+        assert_eq!(statuses(), [429; 4]);
+    }
+}

@@ -122,9 +122,9 @@ fn answered(streams: &mut [TcpStream]) -> Vec<u16> {
     streams.iter_mut().filter_map(status).collect()
 }
 
-/// Waits until all but so many requests have an answer, asserts that it is `status`, and tells how many wait.
+/// Waits until all but so many requests have an answer, asserts that it is one of these, and tells how many wait.
 #[track_caller]
-fn all_refused_but(most: usize, streams: &mut [TcpStream], status: u16) -> usize {
+fn all_refused_but(most: usize, streams: &mut [TcpStream], statuses: &[u16]) -> usize {
     let mut answers = answered(streams);
     let end = Instant::now() + Duration::from_secs(60);
     while answers.len() + most < streams.len() {
@@ -132,7 +132,7 @@ fn all_refused_but(most: usize, streams: &mut [TcpStream], status: u16) -> usize
         std::thread::sleep(Duration::from_millis(20));
         answers = answered(streams);
     }
-    assert_eq!(answers, vec![status; answers.len()]);
+    assert!(answers.iter().all(|status| statuses.contains(status)), "{answers:?}");
     streams.len() - answers.len()
 }
 
@@ -158,7 +158,7 @@ fn bodies_that_hardly_arrive_are_nobody_elses_outage() {
         let slow = Client::register(&server.address);
         let mut streams: Vec<_> = (0..1_024).map(|_| unfinished(&server, &slow, 1)).collect();
         // As many as one caller may have under way wait for their bodies.
-        assert_eq!(all_refused_but(256, &mut streams, 429), 256);
+        assert_eq!(all_refused_but(256, &mut streams, &[429]), 256);
         others_are_served(&server);
         assert_eq!(slow.status("/api/feed/"), 429);
         drop(streams);
@@ -188,7 +188,8 @@ fn bodies_that_hardly_arrive_of_many_accounts_are_nobody_elses_outage() {
         }
         let before = peak_memory(&server.child);
         let mut streams = waits(LENGTH - 1);
-        let fit = all_refused_but(8 * 1_024 * 1_024 / (LENGTH - 1 - 4_096), &mut streams, 503);
+        // 503 where all of them have no room left, 429 where one of them has a quarter of it.
+        let fit = all_refused_but(8 * 1_024 * 1_024 / (LENGTH - 1 - 4_096), &mut streams, &[503, 429]);
         assert!(fit > 40, "{fit} have room");
         others_are_served(&server);
         let growth = peak_memory(&server.child).saturating_sub(before) / 1_024;

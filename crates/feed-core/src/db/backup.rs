@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use diesel::{RunQueryDsl, sql_query, sql_types::Text};
 
@@ -59,13 +59,10 @@ fn copy(url: &DatabaseUrl, from: &Path, name: &str) -> Result<u64, String> {
     let told = |error: io::Error| error.to_string();
     // To open a file that is not there would make one.
     fs::metadata(from).map_err(|error| format!("{}: {error}", from.display()))?;
-    let part = Part(format!("{name}.part"));
-    // Of one that was cut off.
-    match fs::remove_file(&part.0) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(told(error)),
-        _ => {}
-    }
-    let copy = private::create(Path::new(&part.0)).map_err(|error| format!("{}: {error}", part.0))?;
+    // Absolute: SQLite would take `file:…` for a URI. Of chance: another copy may be under way to the same name.
+    let name = path::absolute(name).map_err(told)?;
+    let part = Part(format!("{}.{:016x}.part", name.display(), rand::random::<u64>()));
+    let copy = private::create(Path::new(&part.0)).map_err(|error| format!("{}: {error}", name.display()))?;
     let manager = Manager { url: url.clone(), access: Access::Write };
     // Bare: what is copied stays as it is, whosever it is.
     let mut database = manager.connect_bare().map_err(|error| error.to_string())?;
@@ -75,10 +72,21 @@ fn copy(url: &DatabaseUrl, from: &Path, name: &str) -> Result<u64, String> {
         .execute(&mut database)
         .map_err(|error| error.to_string())?;
     copy.sync_all().map_err(told)?;
-    fs::rename(&part.0, name).map_err(told)?;
-    let folder = Path::new(name).parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()).map_err(told)?;
-    copy.metadata().map(|copy| copy.len()).map_err(told)
+    let bytes = copy.metadata().map_err(told)?.len();
+    if bytes == 0 {
+        return Err("the copy is empty".to_owned());
+    }
+    // A link, since a rename would replace a file that has come meanwhile. Not every file system has links.
+    match fs::hard_link(&part.0, &name) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err("a file of that name has come meanwhile".to_owned());
+        }
+        Err(_) => fs::rename(&part.0, &name).map_err(told)?,
+        Ok(()) => {}
+    }
+    let folder = name.parent().unwrap_or(Path::new("/"));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(told)?;
+    Ok(bytes)
 }
 
 /// A file that is gone afterwards, whatever happens, unless it has got another name.

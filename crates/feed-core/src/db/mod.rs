@@ -12,7 +12,7 @@ mod wal;
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{InstrumentationEvent, SimpleConnection};
 use diesel::r2d2::R2D2Connection;
 use diesel::result::DatabaseErrorKind;
 use diesel::sql_types::Text;
@@ -105,6 +105,16 @@ impl Manager {
         Ok(db)
     }
 
+    /// A connection for a pool.
+    fn pooled(&self) -> Result<Pooled, ConnectionError> {
+        let mut db = self.establish()?;
+        // No request has sent this statement, so no request's log has it.
+        db.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        let session = session(&mut db).map_err(ConnectionError::CouldntSetupConfiguration)?;
+        db.set_instrumentation(Meter::new());
+        Ok(Pooled { db, statement: None, session, is_lost: false })
+    }
+
     fn set_up(&self, db: &mut Db) -> Result<(), ConnectionError> {
         match db {
             Db::Sqlite(connection) => {
@@ -152,19 +162,14 @@ struct Pooled {
     db: Db,
     /// What the server has been told of the time that a statement may take.
     statement: Option<Duration>,
-    /// What the server calls this session, where that was asked.
-    session: Option<String>,
+    /// The server's name of this session; empty for an embedded file, which has no sessions.
+    session: String,
     /// The server closed it or takes no writes, as a statement found out: Diesel itself notices the former only in
     /// transactions.
     is_lost: bool,
 }
 
 impl Pooled {
-    fn new(mut db: Db) -> Self {
-        db.set_instrumentation(Meter::new());
-        Self { db, statement: None, session: None, is_lost: false }
-    }
-
     /// Does `work` within its time, and remembers where that finds the connection lost.
     fn run<T>(&mut self, time: &Time, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
         let told = self.tell(time.statement);
@@ -195,8 +200,7 @@ impl Pooled {
                 *self.1 |= !self.0.end();
             }
         }
-        let session = self.session()?;
-        if !cancel.begin(&session) {
+        if !cancel.begin(&self.session) {
             return Err(Error::TimedOut("it was cancelled before it began".into()));
         }
         let _running = Running(cancel, &mut self.is_lost);
@@ -205,19 +209,6 @@ impl Pooled {
             Error::Internal(cause) if cancel.is_cancelled() => Error::TimedOut(cause),
             other => other,
         })
-    }
-
-    /// What the server calls this session: a round trip the first time. An embedded file has no sessions.
-    fn session(&mut self) -> Result<String> {
-        let Db::Postgres(connection) = &mut self.db else { return Ok(String::new()) };
-        if let Some(session) = &self.session {
-            return Ok(session.clone());
-        }
-        let select =
-            sql_query(format!("SELECT {SESSION} AS name FROM pg_stat_activity WHERE pid = pg_backend_pid()"));
-        let Session { name } = meter::uncounted(|| select.get_result(connection))?;
-        self.session = Some(name.clone());
-        Ok(name)
     }
 
     /// Tells the server how long a statement may take: a round trip where the last work had other limits.
@@ -242,6 +233,13 @@ impl Pooled {
 struct Session {
     #[diesel(sql_type = Text)]
     name: String,
+}
+
+/// The server's name of a connection's session: one round trip.
+fn session(db: &mut Db) -> diesel::QueryResult<String> {
+    let Db::Postgres(connection) = db else { return Ok(String::new()) };
+    let select = format!("SELECT {SESSION} AS name FROM pg_stat_activity WHERE pid = pg_backend_pid()");
+    sql_query(select).get_result(connection).map(|Session { name }| name)
 }
 
 /// Whether the server has closed the connection, or takes no writes over it: another one may lead to a server that does.
@@ -281,7 +279,7 @@ impl r2d2::ManageConnection for Manager {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Pooled, Self::Error> {
-        self.establish().map(Pooled::new).map_err(diesel::r2d2::Error::ConnectionError)
+        self.pooled().map_err(diesel::r2d2::Error::ConnectionError)
     }
 
     fn is_valid(&self, connection: &mut Pooled) -> Result<(), Self::Error> {
@@ -483,8 +481,9 @@ impl Database {
     /// leaves the pool when it is given back.
     fn reconnect(&self, lost: &mut Pooled) -> Result<()> {
         let manager = Manager { url: self.url.clone(), access: Access::Write };
-        let db = manager.establish().map_err(|e| Error::Unavailable(Box::new(e)))?;
-        *lost = Pooled::new(db);
+        // A server that ends all connections may end the new one too while it is set up.
+        let fresh = manager.pooled().or_else(|_| manager.pooled());
+        *lost = fresh.map_err(|e| Error::Unavailable(Box::new(e)))?;
         Ok(())
     }
 

@@ -50,7 +50,7 @@ fn registering_with_bad_input_names_the_field() {
         register("a@example.org", "correct\0horse", "a").expect_problem(400);
         // The limits themselves are inside: 8 and 128 characters, not bytes.
         register("a@example.org", "äöüßéèçà", &long[1..]).expect(201);
-        register("b@example.org", &"ü".repeat(128), "b").expect(201);
+        register("b@example.org", &"äöüßéèçà".repeat(16), "b").expect(201);
     });
 }
 

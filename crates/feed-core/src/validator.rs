@@ -1,4 +1,4 @@
-//! ETag state: tells cheaply whether a list has changed.
+//! `ETag` state: tells cheaply whether a list has changed.
 //!
 //! The content of a feed depends on rows and on the clock. Every change of a row moves a version in the same
 //! transaction. Changes of a user's favorites and follows move the version in that user's row. All other changes move a
@@ -36,7 +36,7 @@ pub struct Validator {
     ended: Option<NaiveDateTime>,
 }
 
-/// Computes ETags from validators: equal tags mean equal answers to the same request.
+/// Computes `ETag` values from validators: equal tags mean equal answers to the same request.
 ///
 /// Tags are keyed, because a plain one would reveal how much is written. The key comes from the secret that signs
 /// cursors, because a page contains signed cursors, which change with the secret.

@@ -1,15 +1,16 @@
-//! Wrong passwords in a row, and who has to wait for them.
+//! Limits failed sign-ins per account.
 //!
-//! NIST SP 800-63B (5.2.2) allows at most 100 failures in a row for one account, wherever they come from. So failures are
-//! counted by e-mail, for accounts that exist and for those that do not: a refusal tells nobody which e-mail has an account.
+//! NIST SP 800-63B (5.2.2) allows at most 100 failures in a row for one account, whatever their source. So failures
+//! are counted by e-mail. E-mails without an account are counted too, so that a refusal does not reveal which ones
+//! have one.
 //!
-//! Anybody can fail on purpose for somebody else's e-mail. Whoever sends a token of the account, even an expired one, is
-//! therefore counted apart from all strangers: the owner still gets in where they have signed in before.
+//! Anybody can fail on purpose for somebody else's e-mail. So callers who send a token of the account, even an expired
+//! one, have a counter of their own. The owner can still sign in on a device where they have signed in before.
 //!
-//! The table has a fixed size. It is memory of one process: a restart forgets it, and each of several processes counts for
-//! itself. Its places are drawn by a keyed hash, so that nobody can tell which e-mails share one. A full group of places
-//! gives up the row with the fewest failures: to take the place of a row with n failures, somebody must fail n times for
-//! each of the tens of thousands of rows around it, and all of that to win n tries.
+//! The table has a fixed size and lives in the memory of one process. A restart clears it, and each of several
+//! processes counts on its own. It is a set-associative hash table. The hash is keyed, so that nobody can tell which
+//! e-mails share a bucket. A full bucket evicts the row with the fewest failures. To evict a row with n failures, an
+//! attacker must fail n times for each of the tens of thousands of rows around it, and gains n tries by that.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -18,23 +19,27 @@ use chrono::NaiveDateTime;
 
 use crate::error::{Error, Result};
 
-/// Failures in a row of the strangers, and as many of those who hold a token: together the 100 that NIST allows.
+/// The number of failures in a row after which tries are limited.
+///
+/// It applies to callers without a token of the account and to callers with one separately. Together these are the 100
+/// that NIST allows.
 pub const LIMIT: u32 = 50;
 
-/// Seconds from one try to the next where the limit is reached.
+/// Seconds between two tries once the limit is reached.
 pub const PAUSE: i64 = 60;
 
-/// Seconds after which a row without a failure is forgotten: whoever waits so long has [`LIMIT`] tries a day, and has
-/// more by one a [`PAUSE`].
-const FORGOTTEN: i64 = 24 * 60 * 60;
+/// Seconds since the last failure after which a row expires.
+///
+/// Waiting for that allows [`LIMIT`] tries a day. One try per [`PAUSE`] allows more, so it is no way around the limit.
+const EXPIRY: i64 = 24 * 60 * 60;
 
-/// Groups of places: 65,536 rows of 24 bytes in all.
-const GROUPS: usize = 8_192;
+/// Buckets of the table: 65,536 rows of 24 bytes in all.
+const BUCKETS: usize = 8_192;
 
-/// Places of a group.
-const PLACES: usize = 8;
+/// Rows in a bucket.
+const BUCKET_SIZE: usize = 8;
 
-/// The failures of all e-mails.
+/// The table of failures in a row.
 pub struct Attempts {
     rows: Mutex<Vec<Row>>,
     keys: RandomState,
@@ -48,44 +53,45 @@ impl std::fmt::Debug for Attempts {
 
 impl Default for Attempts {
     fn default() -> Self {
-        Self { rows: Mutex::new(vec![Row::default(); GROUPS * PLACES]), keys: RandomState::new() }
+        Self { rows: Mutex::new(vec![Row::default(); BUCKETS * BUCKET_SIZE]), keys: RandomState::new() }
     }
 }
 
-/// For whom a password is tried, and by whom.
+/// The key of a failure counter: the account, and whether the caller holds one of its tokens.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(crate) struct Subject<'a> {
-    /// In lower case; of an account or of none.
+    /// The e-mail in lower case, whether or not it has an account.
     pub email_key: &'a str,
-    /// The account's; 0 where there is none. An operator who lifts the limit counts it up, so that what was counted under
-    /// the old number no longer matters, in whatever process.
+    /// The account's `lifts`; 0 without an account. An operator who lifts the limit increments it. Failures that were
+    /// counted under the old number then no longer matter, in any process.
     pub lifts: i32,
-    /// Whether whoever tries sends a token of the account.
+    /// Whether the caller sent a token of the account.
     pub is_holder: bool,
 }
 
-/// One subject's failures; none where a place is free.
+/// The failures of one subject. A row with 0 failures is free.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
     subject: u64,
     failures: u32,
-    /// The last one, in seconds of the epoch.
+    /// The time of the last failure, in seconds since the Unix epoch.
     last: i64,
 }
 
 impl Row {
     fn is_free(&self, now: i64) -> bool {
-        self.failures == 0 || now - self.last >= FORGOTTEN
+        self.failures == 0 || now - self.last >= EXPIRY
     }
 }
 
 impl Attempts {
-    /// Tries a password by `is_right`, and tells whether it was. A success ends the row of failures.
+    /// Checks a password by calling `is_right`, and returns whether it is right. A success resets the counter.
     ///
-    /// A try counts as a failure until it has succeeded, so that many at once are no way around the limit.
+    /// A try counts as a failure until it has succeeded, so that concurrent tries cannot exceed the limit.
     ///
     /// # Errors
-    /// [`Error::TooManyFailures`], without a try, where the limit is reached and the last try is less than a minute old.
+    /// [`Error::TooManyFailures`], without checking the password, if the limit is reached and the last try is less than
+    /// a minute old.
     pub(crate) fn judge(
         &self,
         subject: &Subject<'_>,
@@ -101,15 +107,15 @@ impl Attempts {
         Ok(is_right)
     }
 
-    /// Counts a failure, or tells how many seconds the next try has to wait.
+    /// Counts a failure. If the try is not allowed, the error is the number of seconds to wait.
     fn count(&self, subject: u64, now: i64) -> Result<(), u64> {
-        self.within(subject, |group| {
+        self.in_bucket(subject, |bucket| {
             let first = Row { subject, failures: 1, last: now };
-            match group.iter_mut().find(|row| row.subject == subject) {
+            match bucket.iter_mut().find(|row| row.subject == subject) {
                 Some(row) if row.is_free(now) => *row = first,
                 Some(row) => {
                     let passed = now - row.last;
-                    // A clock that was set back must not lock anybody out until it has caught up.
+                    // After the clock was set back, nobody must be locked out until it has caught up.
                     if row.failures >= LIMIT && (0..PAUSE).contains(&passed) {
                         return Err((PAUSE - passed).unsigned_abs());
                     }
@@ -119,7 +125,7 @@ impl Attempts {
                 None => {
                     let weight =
                         |row: &&mut Row| if row.is_free(now) { (0, 0) } else { (row.failures, row.last) };
-                    if let Some(least) = group.iter_mut().min_by_key(weight) {
+                    if let Some(least) = bucket.iter_mut().min_by_key(weight) {
                         *least = first;
                     }
                 }
@@ -129,23 +135,23 @@ impl Attempts {
     }
 
     fn forget(&self, subject: u64) {
-        self.within(subject, |group| {
-            group.iter_mut().filter(|row| row.subject == subject).for_each(|row| row.failures = 0);
+        self.in_bucket(subject, |bucket| {
+            bucket.iter_mut().filter(|row| row.subject == subject).for_each(|row| row.failures = 0);
         });
     }
 
-    /// Does `work` with the places that a subject may have.
-    fn within<T>(&self, subject: u64, work: impl FnOnce(&mut [Row]) -> T) -> T {
-        #[expect(clippy::cast_possible_truncation, reason = "the lower bits are as good as any")]
-        let group = subject as usize % GROUPS;
+    /// Runs `work` on the bucket of a subject, under the lock.
+    fn in_bucket<T>(&self, subject: u64, work: impl FnOnce(&mut [Row]) -> T) -> T {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower bits of a hash suffice")]
+        let bucket = subject as usize % BUCKETS;
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut rows[group * PLACES..][..PLACES])
+        work(&mut rows[bucket * BUCKET_SIZE..][..BUCKET_SIZE])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Attempts, Error, FORGOTTEN, GROUPS, LIMIT, PAUSE, PLACES, Subject};
+    use super::{Attempts, BUCKET_SIZE, BUCKETS, EXPIRY, Error, LIMIT, PAUSE, Subject};
     use chrono::{NaiveDateTime, TimeDelta};
 
     fn now() -> NaiveDateTime {
@@ -156,7 +162,7 @@ mod tests {
         Subject { email_key, lifts: 0, is_holder: false }
     }
 
-    /// Fails until the limit is reached, and tells how often.
+    /// Fails until a try is refused, and returns the number of failures before it.
     fn failures(attempts: &Attempts, subject: &Subject<'_>) -> u32 {
         (0..2 * LIMIT).find(|_| attempts.judge(subject, now(), || false).is_err()).unwrap()
     }
@@ -167,12 +173,15 @@ mod tests {
         let anna = of("anna@example.org");
         assert_eq!(failures(&attempts, &anna), LIMIT);
         let after = |seconds, right| attempts.judge(&anna, now() + TimeDelta::seconds(seconds), || right);
-        assert!(matches!(after(0, true), Err(Error::TooManyFailures(60))), "the right one too");
+        assert!(
+            matches!(after(0, true), Err(Error::TooManyFailures(60))),
+            "the right password is refused too"
+        );
         assert!(matches!(after(PAUSE - 1, true), Err(Error::TooManyFailures(1))));
         assert!(!after(PAUSE, false).unwrap());
         assert!(after(PAUSE + 1, true).is_err());
         assert!(after(2 * PAUSE, true).unwrap());
-        assert_eq!(failures(&attempts, &anna), LIMIT, "a success begins anew");
+        assert_eq!(failures(&attempts, &anna), LIMIT, "a success resets the counter");
         assert!(!after(-3_600, false).unwrap(), "the clock was set back");
     }
 
@@ -189,18 +198,18 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_fail_for_a_day_is_forgotten() {
+    fn failures_expire_after_a_day() {
         let attempts = Attempts::default();
         let anna = of("anna@example.org");
         failures(&attempts, &anna);
-        let tomorrow = now() + TimeDelta::seconds(FORGOTTEN);
+        let tomorrow = now() + TimeDelta::seconds(EXPIRY);
         for _ in 0..LIMIT {
             assert!(!attempts.judge(&anna, tomorrow, || false).unwrap());
         }
     }
 
     #[test]
-    fn many_at_once_are_no_way_around() {
+    fn concurrent_tries_do_not_exceed_the_limit() {
         fn nested(attempts: &Attempts, tried: &mut u32) {
             let _ = attempts.judge(&of("anna@example.org"), now(), || {
                 *tried += 1;
@@ -214,14 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn spraying_evicts_nobody_who_counts() {
+    fn failures_for_many_emails_evict_no_row_near_the_limit() {
         let attempts = Attempts::default();
         let anna = of("anna@example.org");
         for _ in 0..LIMIT - 1 {
             attempts.judge(&anna, now(), || false).unwrap();
         }
-        // As many as have place ten times over, twice each.
-        for n in 0..10 * GROUPS * PLACES {
+        // Two failures each for ten times as many e-mails as the table has rows.
+        for n in 0..10 * BUCKETS * BUCKET_SIZE {
             let email = format!("{n}@example.org");
             for _ in 0..2 {
                 attempts.judge(&of(&email), now(), || false).unwrap();

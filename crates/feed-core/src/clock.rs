@@ -1,26 +1,26 @@
-//! The clock that validity is judged by.
+//! The clock by which the validity of flyers is checked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
 
-/// Tells the time: the system's, or one that a test sets.
+/// A source of the current time: the system's clock, or a fixed one for tests.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     set: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
-    /// A clock that stands at `time` until [`Clock::set`] moves it.
+    /// A clock that shows `time` until [`Clock::set`] changes it.
     #[must_use]
     pub fn fixed(time: NaiveDateTime) -> Self {
         Self { set: Some(Arc::new(AtomicI64::new(time.and_utc().timestamp_micros()))) }
     }
 
-    /// Now, in UTC and whole microseconds.
+    /// The current time in UTC and whole microseconds.
     ///
-    /// PostgreSQL keeps no more, and a cursor made of a finer time would skip rows there.
+    /// PostgreSQL stores microseconds. A cursor with a finer time would skip rows there.
     #[must_use]
     pub fn now(&self) -> NaiveDateTime {
         match &self.set {
@@ -31,7 +31,7 @@ impl Clock {
         }
     }
 
-    /// Moves a fixed clock, and every clone of it; the system's clock is left alone.
+    /// Sets a fixed clock and all its clones. It has no effect on the system's clock.
     pub fn set(&self, time: NaiveDateTime) {
         if let Some(micros) = &self.set {
             micros.store(time.and_utc().timestamp_micros(), Ordering::SeqCst);
@@ -39,12 +39,12 @@ impl Clock {
     }
 }
 
-/// RFC 3339 with a `Z`, and as many decimals as the time has.
+/// Serializes a time in RFC 3339 with a `Z`, and as many decimals as it needs.
 pub(crate) fn serialize_utc<S: serde::Serializer>(time: &NaiveDateTime, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&time.format("%Y-%m-%dT%H:%M:%S%.fZ"))
 }
 
-/// RFC 3339 with a `Z` and microseconds.
+/// Serializes a time in RFC 3339 with a `Z` and microseconds.
 pub(crate) fn serialize_utc_micros<S: serde::Serializer>(
     time: &NaiveDateTime,
     to: S,

@@ -3,8 +3,8 @@
 /// A database engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
-    /// SQLite: one embedded file.
+    /// SQLite: an embedded database in one file.
     Sqlite,
-    /// PostgreSQL: a server.
+    /// PostgreSQL: a database server.
     Postgres,
 }

@@ -1,29 +1,29 @@
-//! What can go wrong in the domain.
+//! Errors of the domain.
 
 use diesel::result::{DatabaseErrorKind, Error as Diesel};
 
-/// The domain's result.
+/// The result type of the domain.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A field of the input that breaks a rule.
+/// A field of the input that breaks a rule, and the rule.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
-    /// The field's name as the caller wrote it, with its path: `images[0].url`.
+    /// The field's name with its path, such as `images[0].url`.
     #[schema(example = "page_size")]
     pub field: String,
-    /// What the rule asks: with the field before it, a sentence for people.
+    /// The rule, in words that make a sentence after the field's name.
     #[schema(example = "must be a positive integer")]
     pub message: String,
 }
 
-/// So many broken rules are told at most.
+/// The largest number of field errors that an answer lists.
 pub const MAX_TOLD: usize = 20;
 
-/// Characters of a field's name and of a message at most: either may repeat what the caller sent.
+/// The largest number of characters of a field's name and of a message. Both may repeat what the caller sent.
 const MAX_CHARACTERS: usize = 200;
 
 impl FieldError {
-    /// A field and what its rule asks, each cut to 200 characters.
+    /// Creates an error with the field and the message, each cut to 200 characters.
     fn new(field: String, message: String) -> Self {
         Self { field: shortened(field), message: shortened(message) }
     }
@@ -37,62 +37,62 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// Why the domain refuses or fails.
+/// An error of the domain.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller's account is gone, or has ended the token: by a sign-out or another password.
+    /// The caller's account was deleted, or the token was revoked by a sign-out or a new password.
     #[error("the token is no longer valid; sign in again")]
     UnknownCaller,
-    /// E-mail and password do not match an account; which of the two is not told.
+    /// No account has this e-mail and password. The error does not say which of the two is wrong.
     #[error("wrong e-mail or password")]
     WrongCredentials,
-    /// The password was wrong too often in a row: the next try is in so many seconds.
+    /// The password was wrong too often in a row. The next try is possible after this number of seconds.
     #[error("the password was wrong too often; try again in {0} s")]
     TooManyFailures(u64),
-    /// The thing that was asked for is not there.
+    /// The named thing does not exist.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// The thing is another user's.
+    /// The named thing belongs to another user.
     #[error("only its creator may change this {0}")]
     NotOwner(&'static str),
-    /// A value that must be unique is in use.
+    /// The value of the named field must be unique, and is in use.
     #[error("this {0} is already taken")]
     Taken(&'static str),
-    /// Nobody follows themselves.
+    /// A user tried to follow themselves.
     #[error("Cannot follow yourself")]
     OwnFollow,
-    /// The input breaks rules, each with its field.
+    /// The input breaks rules: an error for each field.
     #[error("{}", summary(.0))]
     Invalid(Vec<FieldError>),
-    /// No connection came free in time, or the database is away: worth another try.
+    /// No connection was free in time, or the database cannot be reached. A later try may succeed.
     #[error("the database is not available")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A statement took longer than it may: worth another try, or a smaller question.
-    #[error("the database took too long for this")]
+    /// A statement exceeded its time limit. A later try, or a request for less, may succeed.
+    #[error("the database took too long")]
     TimedOut(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Anything that should not happen; its text is for the log alone.
+    /// An unexpected error. Its source is for the log only.
     #[error("internal error")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl Error {
-    /// One field that breaks a rule.
+    /// An error for one field that breaks a rule.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field.into(), message.into())])
     }
 
-    /// Whether `error` says that a referenced row is not there.
+    /// Whether a referenced row is missing.
     pub(crate) fn is_missing_reference(error: &Diesel) -> bool {
         matches!(error, Diesel::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
     }
 
-    /// Whether `error` says that a unique value is in use.
+    /// Whether a unique value is in use.
     pub(crate) fn is_duplicate(error: &Diesel) -> bool {
         matches!(error, Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
     }
 }
 
-/// The first errors in one sentence, and how many more there are.
+/// The first errors in one sentence, and the number of further ones.
 fn summary(errors: &[FieldError]) -> String {
     let told = errors.iter().take(MAX_TOLD).map(|e| format!("{} {}", e.field, e.message));
     let more = errors.len().saturating_sub(MAX_TOLD);
@@ -100,15 +100,20 @@ fn summary(errors: &[FieldError]) -> String {
     told.chain(more).collect::<Vec<_>>().join("; ")
 }
 
-/// By kind, and by the texts of SQLite, which are English everywhere. What PostgreSQL tells by no kind of Diesel's is
-/// [`Error::Internal`] here: `db::failure` knows how long it took and tells the rest apart.
+/// Classifies an error by Diesel's kind and by the texts of SQLite, which are always English.
+///
+/// Errors of PostgreSQL that have no kind in Diesel become [`Error::Internal`] here. `db::failure` classifies them
+/// afterwards, with the duration of the statement.
 impl From<Diesel> for Error {
     fn from(error: Diesel) -> Self {
-        let is_told = |texts: &[&str]| matches!(&error, Diesel::DatabaseError(_, info) if texts.contains(&info.message()));
-        let is_over = is_told(&["interrupted"]);
-        // Another writer is at it; the disk of the file is full or fails; the file may not be written. No request is to
-        // blame.
-        let is_unwritable = is_told(&[
+        let has_text = |texts: &[&str]| match &error {
+            Diesel::DatabaseError(_, info) => texts.contains(&info.message()),
+            _ => false,
+        };
+        let is_interrupted = has_text(&["interrupted"]);
+        // Another writer holds the lock, the disk is full or fails, or the file is read-only. The request is not at
+        // fault.
+        let is_unwritable = has_text(&[
             "database is locked",
             "database or disk is full",
             "disk I/O error",
@@ -122,9 +127,9 @@ impl From<Diesel> for Error {
                 | DatabaseErrorKind::ReadOnlyTransaction,
                 _,
             ) => Self::Unavailable(Box::new(error)),
-            // The rollback that failed behind it tells less.
+            // The failed commit tells more than the failed rollback after it.
             Diesel::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
-            _ if is_over => Self::TimedOut(Box::new(error)),
+            _ if is_interrupted => Self::TimedOut(Box::new(error)),
             _ if is_unwritable => Self::Unavailable(Box::new(error)),
             _ => Self::Internal(Box::new(error)),
         }
@@ -145,7 +150,7 @@ mod tests {
     use super::{Error, FieldError, MAX_CHARACTERS, MAX_TOLD};
 
     #[test]
-    fn however_many_rules_are_broken_some_are_told_and_the_rest_is_counted() {
+    fn the_first_errors_are_listed_and_the_others_counted() {
         let broken = |n: usize| {
             let errors = (0..n).map(|i| FieldError::new(format!("f{i}"), "is bad".to_owned()));
             Error::Invalid(errors.collect()).to_string()
@@ -156,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_sent_is_repeated_in_part() {
+    fn long_input_is_cut_in_errors() {
         let long = "ä".repeat(100_000);
         let Error::Invalid(errors) = Error::invalid(long.clone(), long) else { unreachable!() };
         let cut = "ä".repeat(MAX_CHARACTERS) + "…";

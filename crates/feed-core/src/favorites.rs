@@ -1,4 +1,4 @@
-//! Who favorited what.
+//! Favorites: creating, deleting and listing them.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -17,7 +17,7 @@ use crate::schema::{favorites, flyers};
 use crate::sql::{Name as _, OnConflictDoNothing, Statement};
 use crate::users::Identity;
 
-/// What to favorite.
+/// A request to favorite a flyer.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
 pub struct NewFavorite {
     /// The flyer's id.
@@ -27,12 +27,12 @@ pub struct NewFavorite {
     pub flyer_id: i64,
 }
 
-/// Makes a flyer a favorite of `caller`, in a transaction of the caller's; true where that is new.
+/// Makes a flyer a favorite of `caller`. Returns the favorite, and whether it is new. It must run in a transaction.
 ///
-/// Any number of concurrent calls leave one row, and all answer with it.
+/// Any number of concurrent calls create one row, and all return it.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such flyer, [`Error::UnknownCaller`].
+/// [`Error::NotFound`] when there is no such flyer; [`Error::UnknownCaller`].
 pub fn favorite(
     connection: &mut Db,
     caller: Identity,
@@ -43,7 +43,7 @@ pub fn favorite(
     let favorite = copy(connection, flyer)?.favorite_of(user, now);
     let insert = diesel::insert_into(favorites::table).values(favorite.clone());
     let inserted = match OnConflictDoNothing(insert).named("favorite").execute(connection) {
-        // Deleted since it was looked at.
+        // The flyer was deleted since it was read.
         Err(error) if Error::is_missing_reference(&error) => return Err(Error::NotFound("flyer")),
         other => other?,
     };
@@ -51,21 +51,21 @@ pub fn favorite(
         crate::users::move_relations_version(connection, user)?;
         return Ok((favorite, true));
     }
-    // The row was there, and goes only with its flyer: the user's own calls wait for this one.
+    // The row existed already. Only a deletion of its flyer can remove it now: the user's own calls wait for the lock.
     let existing =
         favorites::table.find((user, flyer)).named("favorite_that_was").get_result(connection).optional()?;
     Ok((existing.ok_or(Error::NotFound("flyer"))?, false))
 }
 
-/// What a favorite copies of the flyer, which stays as it is until the transaction ends.
+/// The fields of the flyer that a favorite copies. The flyer cannot change until the transaction ends.
 fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
     let row = flyers::table.find(flyer);
     let found: Option<FlyerCopy> = match connection {
-        // The transaction holds the only write lock already.
+        // The transaction already holds the only write lock.
         Db::Sqlite(c) => {
             row.select(FlyerCopy::as_select()).named("favorited_flyer").get_result(c).optional()?
         }
-        // A change of the flyer that commits before this favorite would find no copy to bring up to date.
+        // Lock the row: a change of the flyer that commits before this favorite would find no copy to update.
         Db::Postgres(c) => row
             .for_share()
             .select(FlyerCopy::as_select())
@@ -76,7 +76,7 @@ fn copy(connection: &mut Db, flyer: i64) -> Result<FlyerCopy> {
     found.ok_or(Error::NotFound("flyer"))
 }
 
-/// Takes a flyer off the favorites of `caller`, where it is one: one DELETE.
+/// Removes a flyer from the favorites of `caller`, if it is one: one DELETE.
 ///
 /// # Errors
 /// [`Error::UnknownCaller`].
@@ -88,37 +88,38 @@ pub fn unfavorite(connection: &mut Db, caller: Identity, flyer: i64) -> Result<(
     }
 }
 
-/// A favorite in the list of all of them.
+/// A favorite in the list of all favorites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedFavorite {
-    /// The flyer, valid or not.
+    /// The flyer's id. The flyer may have expired.
     #[schema(minimum = 1)]
     pub flyer_id: i64,
-    /// When it was favorited: UTC, with microseconds.
+    /// When the flyer was favorited, in UTC with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
 }
 
-/// The rows of a page of [`list`].
+/// The query for a page of [`list`].
 #[must_use]
 pub fn list_query(engine: Engine, user: i64, request: &PageRequest) -> Statement<RelationColumns> {
     relations::FAVORITES.page_query(engine, user, request)
 }
 
-/// How many favorites `user` has, looking at [`crate::page::COUNT_LIMIT`] and one at most.
+/// The number of favorites of `user`. It counts at most one more than [`crate::page::COUNT_LIMIT`].
 #[must_use]
 pub fn count_query(engine: Engine, user: i64) -> Statement<BigInt> {
     relations::FAVORITES.count_query(engine, user)
 }
 
-/// What cursors of [`list`] are bound to.
+/// The scope that cursors of [`list`] are signed for.
 #[must_use]
 pub fn cursor_scope(user: i64) -> String {
     format!("favorites of {user}")
 }
 
-/// A page of all favorites of `user`, most recent first: one range of the index `favorites_user_recent`, and its
-/// count where no cursor carries it.
+/// Loads a page of all favorites of `user`, most recent first.
+///
+/// It takes one range of the index `favorites_user_recent`, and a count where no cursor carries it.
 ///
 /// # Errors
 /// From the database.

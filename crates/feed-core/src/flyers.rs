@@ -1,4 +1,4 @@
-//! Publishing, changing and taking back flyers.
+//! Flyers: publishing, changing and deleting them.
 
 use chrono::{Months, NaiveDateTime, SubsecRound};
 use diesel::prelude::*;
@@ -16,45 +16,45 @@ use crate::sql::Name as _;
 use crate::text::{self, FlyerText};
 use crate::users::Identity;
 
-/// What a new flyer is made of. Text is trimmed.
+/// A new flyer. White space around texts is removed.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct NewFlyer {
-    /// 1 to 200 characters.
+    /// The title: 1 to 200 characters.
     #[garde(custom(rules::characters(1, 200)))]
     #[schema(value_type = String, min_length = 1, max_length = 200, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Fresh bread")]
     pub title: Trimmed,
-    /// At most 2,000 characters.
+    /// The text: at most 2,000 characters.
     #[garde(custom(rules::characters(0, 2_000)))]
     #[schema(value_type = String, max_length = 2000, pattern = r"^[^\u0000]*$", example = "Every day from six.")]
     pub description: Trimmed,
-    /// 1 to 500 characters.
+    /// The address: 1 to 500 characters.
     #[garde(custom(rules::characters(1, 500)))]
     #[schema(value_type = String, min_length = 1, max_length = 500, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Bahnhofstrasse 1, Zürich")]
     pub location_address: Trimmed,
-    /// WGS 84 degrees.
+    /// The latitude in WGS 84 degrees.
     #[garde(custom(rules::degrees(90.0)))]
     #[schema(minimum = -90, maximum = 90, example = 47.3769)]
     pub latitude: f64,
-    /// WGS 84 degrees.
+    /// The longitude in WGS 84 degrees.
     #[garde(custom(rules::degrees(180.0)))]
     #[schema(minimum = -180, maximum = 180, example = 8.5417)]
     pub longitude: f64,
-    /// At most a year ahead.
+    /// When feeds begin to show the flyer: at most a year in the future.
     #[serde(deserialize_with = "rules::utc")]
     #[garde(skip)]
     #[schema(value_type = DateTime<Utc>, example = "2026-01-01T06:00:00Z")]
     pub valid_from: NaiveDateTime,
-    /// After `valid_from`.
+    /// When feeds stop showing the flyer: after `valid_from`.
     #[serde(deserialize_with = "rules::utc")]
     #[garde(custom(rules::after(self.valid_from)))]
     #[schema(value_type = DateTime<Utc>, example = "2035-12-31T18:00:00Z")]
     pub valid_until: NaiveDateTime,
-    /// 1 to 3.
+    /// 1 to 3 categories.
     #[serde(deserialize_with = "rules::list::<1, 3, _, _>")]
     #[garde(custom(rules::entries(1, 3)))]
     #[schema(min_items = 1, max_items = 3, example = json!(["service"]))]
     pub categories: Vec<Category>,
-    /// 1 to 5, in order.
+    /// 1 to 5 images, in the order in which they are shown.
     #[serde(deserialize_with = "rules::list::<1, 5, _, _>")]
     #[garde(custom(rules::entries(1, 5)), dive)]
     #[schema(min_items = 1, max_items = 5)]
@@ -64,46 +64,46 @@ pub struct NewFlyer {
 /// An image of a new flyer.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct NewImage {
-    /// Absolute, http or https, at most 2,048 bytes.
+    /// An absolute http or https URL of at most 2,048 bytes.
     #[garde(custom(rules::http_url))]
     #[schema(value_type = String, format = Uri, pattern = r"^https?://", max_length = 2048, example = "https://images.example.org/bread.jpg")]
     pub url: Trimmed,
 }
 
-/// What is changed of a flyer: what is missing stays.
+/// A change of a flyer. Missing fields stay as they are.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 pub struct FlyerChange {
-    /// 1 to 200 characters.
+    /// The title: 1 to 200 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(1, 200))))]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 200, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Fresh bread")]
     pub title: Option<Trimmed>,
-    /// At most 2,000 characters.
+    /// The text: at most 2,000 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(0, 2_000))))]
     #[schema(value_type = String, required = false, max_length = 2000, pattern = r"^[^\u0000]*$", example = "Every day from six.")]
     pub description: Option<Trimmed>,
-    /// 1 to 500 characters.
+    /// The address: 1 to 500 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(1, 500))))]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 500, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Bahnhofstrasse 1, Zürich")]
     pub location_address: Option<Trimmed>,
-    /// WGS 84 degrees.
+    /// The latitude in WGS 84 degrees.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::degrees(90.0))))]
     #[schema(value_type = f64, required = false, minimum = -90, maximum = 90, example = 47.3769)]
     pub latitude: Option<f64>,
-    /// WGS 84 degrees.
+    /// The longitude in WGS 84 degrees.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::degrees(180.0))))]
     #[schema(value_type = f64, required = false, minimum = -180, maximum = 180, example = 8.5417)]
     pub longitude: Option<f64>,
-    /// At most a year ahead.
+    /// When feeds begin to show the flyer: at most a year in the future.
     #[serde(default, deserialize_with = "rules::given_utc")]
     #[garde(skip)]
     #[schema(value_type = DateTime<Utc>, required = false, example = "2026-01-01T06:00:00Z")]
     pub valid_from: Option<NaiveDateTime>,
-    /// After `valid_from`, be it given too or as it was.
+    /// When feeds stop showing the flyer: after `valid_from`, whether that is changed too or stays.
     #[serde(default, deserialize_with = "rules::given_utc")]
     #[garde(skip)]
     #[schema(value_type = DateTime<Utc>, required = false, example = "2035-12-31T18:00:00Z")]
@@ -113,17 +113,17 @@ pub struct FlyerChange {
     #[garde(inner(custom(rules::entries(1, 3))))]
     #[schema(value_type = Vec<Category>, required = false, min_items = 1, max_items = 3, example = json!(["service"]))]
     pub categories: Option<Vec<Category>>,
-    /// 1 to 5, in order, in the place of all there were.
+    /// 1 to 5 images, in the order in which they are shown. They replace all previous images.
     #[serde(default, deserialize_with = "rules::given_list::<1, 5, _, _>")]
     #[garde(custom(rules::some_entries(1, 5)), dive)]
     #[schema(value_type = Vec<NewImage>, required = false, min_items = 1, max_items = 5)]
     pub images: Option<Vec<NewImage>>,
 }
 
-/// Publishes a flyer of `caller`, in a transaction of the caller's, and returns its id.
+/// Publishes a flyer of `caller`, and returns its id. It must run in a transaction.
 ///
 /// # Errors
-/// [`Error::Invalid`] for input that breaks a rule, [`Error::UnknownCaller`].
+/// [`Error::Invalid`] for input that breaks a rule; [`Error::UnknownCaller`].
 pub fn publish(connection: &mut Db, caller: Identity, flyer: &NewFlyer, now: NaiveDateTime) -> Result<i64> {
     flyer.validate()?;
     begins_within_a_year(flyer.valid_from, now)?;
@@ -171,13 +171,14 @@ fn begins_within_a_year(valid_from: NaiveDateTime, now: NaiveDateTime) -> Result
     Ok(())
 }
 
-/// Changes a flyer of `caller`, in a transaction of the caller's.
+/// Changes a flyer of `caller`. It must run in a transaction.
 ///
-/// What changes nothing writes nothing. A change of the validity takes the mark off that a sweep may have set: a flyer with it is in no feed.
+/// Nothing is written if nothing differs. A new `valid_until` clears the mark of an expired flyer, which would keep the
+/// flyer out of all feeds.
 ///
 /// # Errors
-/// [`Error::Invalid`] for input that breaks a rule, alone or with what stays; [`Error::NotFound`],
-/// [`Error::NotOwner`], [`Error::UnknownCaller`].
+/// [`Error::Invalid`] for input that breaks a rule, alone or together with fields that stay; [`Error::NotFound`];
+/// [`Error::NotOwner`]; [`Error::UnknownCaller`].
 pub fn update(
     connection: &mut Db,
     caller: Identity,
@@ -202,17 +203,17 @@ pub fn update(
         Some(images) if !are_images(connection, flyer_id, images)? => Some(images),
         _ => None,
     };
-    // What is written moves the version of everybody's feeds, whether it is another or not.
+    // Every write moves the version of everybody's feeds, even if it changes no value.
     if flyer == before && images.is_none() {
         return Ok(());
     }
-    // The favorites have copies of these: who writes them writes all favorites of the flyer.
+    // Favorites have copies of these columns, so writing them also writes all favorites of the flyer.
     let copied =
         |flyer: &Flyer| (i16::from(flyer.categories), flyer.valid_from, flyer.valid_until, flyer.expired);
     let is_copied = copied(&flyer) != copied(&before);
     diesel::update(flyers::table.find(flyer_id))
         .set((
-            // Always, so that new images alone move the version too.
+            // Always written, so that a change of the images alone moves the version too.
             flyers::title.eq(&flyer.title),
             flyers::description.eq(&flyer.description),
             flyers::location_address.eq(&flyer.location_address),
@@ -241,7 +242,7 @@ pub fn update(
 }
 
 impl FlyerChange {
-    /// The flyer as it is afterwards.
+    /// The flyer after the change.
     fn applied_to(&self, before: &Flyer) -> Flyer {
         let text = |new: &Option<Trimmed>, old: &String| new.as_ref().map_or(old, |text| &text.0).clone();
         let valid_until = self.valid_until.unwrap_or(before.valid_until);
@@ -260,7 +261,7 @@ impl FlyerChange {
     }
 }
 
-/// Whether a flyer has just these images.
+/// Whether the flyer has exactly these images.
 fn are_images(connection: &mut Db, flyer_id: i64, images: &[NewImage]) -> Result<bool> {
     let urls: Vec<String> = flyer_images::table
         .filter(flyer_images::flyer_id.eq(flyer_id))
@@ -271,11 +272,11 @@ fn are_images(connection: &mut Db, flyer_id: i64, images: &[NewImage]) -> Result
     Ok(urls.iter().eq(images.iter().map(|image| &image.url.0)))
 }
 
-/// A flyer of `user`, which nobody else changes until the transaction ends.
+/// Loads and locks a flyer of `user`. No other transaction can change it until this one ends.
 fn own(connection: &mut Db, user: i64, flyer_id: i64) -> Result<Flyer> {
     let row = flyers::table.find(flyer_id);
     let flyer: Option<Flyer> = match connection {
-        // The transaction holds the only write lock already.
+        // The transaction already holds the only write lock.
         Db::Sqlite(c) => row.named("own_flyer").get_result(c).optional()?,
         Db::Postgres(c) => row.for_update().named("own_flyer").get_result(c).optional()?,
     };
@@ -286,10 +287,10 @@ fn own(connection: &mut Db, user: i64, flyer_id: i64) -> Result<Flyer> {
     }
 }
 
-/// Deletes a flyer of `caller` with its images and favorites, in a transaction of the caller's.
+/// Deletes a flyer of `caller` with its images and favorites. It must run in a transaction.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none, [`Error::NotOwner`] when it is another's,
+/// [`Error::NotFound`] when there is no such flyer; [`Error::NotOwner`] when it belongs to another user;
 /// [`Error::UnknownCaller`].
 pub fn delete(connection: &mut Db, caller: Identity, flyer_id: i64) -> Result<()> {
     let user = crate::users::lock(connection, caller)?;

@@ -1,4 +1,4 @@
-//! Who follows whom.
+//! Follows: creating, deleting and listing them.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ use crate::schema::{follows, users};
 use crate::sql::{Name as _, OnConflictDoNothing, Statement};
 use crate::users::Identity;
 
-/// Whom to follow.
+/// A request to follow a creator.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, ToSchema)]
 pub struct NewFollow {
     /// The creator's id.
@@ -29,22 +29,22 @@ pub struct NewFollow {
     pub followed_id: i64,
 }
 
-/// Whether somebody follows a user.
+/// Whether the caller follows a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FollowStatus {
-    /// False for anonymous callers.
+    /// Whether the caller follows the user; false for anonymous callers.
     pub is_following: bool,
-    /// The user who was asked about.
+    /// The user's id.
     #[schema(minimum = 1)]
     pub followed_user_id: i64,
 }
 
-/// Makes `caller` follow `followed`, in a transaction of the caller's; true where that is new.
+/// Makes `caller` follow `followed`. Returns the follow, and whether it is new. It must run in a transaction.
 ///
-/// Any number of concurrent calls leave one row, and all answer with it.
+/// Any number of concurrent calls create one row, and all return it.
 ///
 /// # Errors
-/// [`Error::OwnFollow`], [`Error::NotFound`] when there is no such creator, [`Error::UnknownCaller`].
+/// [`Error::OwnFollow`]; [`Error::NotFound`] when there is no such creator; [`Error::UnknownCaller`].
 pub fn follow(
     connection: &mut Db,
     caller: Identity,
@@ -65,7 +65,8 @@ pub fn follow(
         crate::users::move_relations_version(connection, follower)?;
         return Ok((follow, true));
     }
-    // The row was there, and goes only with the creator: the follower's own calls wait for this one.
+    // The row existed already. Only a deletion of the creator's account can remove it now: the follower's own calls
+    // wait for the lock.
     let existing = follows::table
         .find((follower, followed))
         .named("follow_that_was")
@@ -74,7 +75,7 @@ pub fn follow(
     Ok((existing.ok_or(Error::NotFound("user"))?, false))
 }
 
-/// Ends a follow, where there is one: one DELETE.
+/// Ends a follow, if there is one: one DELETE.
 ///
 /// # Errors
 /// [`Error::UnknownCaller`].
@@ -86,8 +87,9 @@ pub fn unfollow(connection: &mut Db, caller: Identity, followed: i64) -> Result<
     }
 }
 
-/// Whether `follower` follows each of these users, in the order asked and without those that are not there: one
-/// SELECT over two primary keys.
+/// Whether `follower` follows each of these users: one SELECT over two primary keys.
+///
+/// The result has the order of `users`, without users that do not exist.
 ///
 /// # Errors
 /// From the database.
@@ -106,37 +108,38 @@ pub fn statuses(connection: &mut Db, follower: Option<i64>, users: &[i64]) -> Re
     Ok(users.iter().filter_map(status).collect())
 }
 
-/// Whom somebody follows, in the list of all of them.
+/// A follow in the list of all follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedFollow {
-    /// The creator.
+    /// The creator's id.
     #[schema(minimum = 1)]
     pub followed_id: i64,
-    /// Since when: UTC, with microseconds.
+    /// When the follow began, in UTC with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
 }
 
-/// The rows of a page of [`list`].
+/// The query for a page of [`list`].
 #[must_use]
 pub fn list_query(engine: Engine, follower: i64, request: &PageRequest) -> Statement<RelationColumns> {
     relations::FOLLOWS.page_query(engine, follower, request)
 }
 
-/// How many creators `follower` follows, looking at [`crate::page::COUNT_LIMIT`] and one at most.
+/// The number of creators that `follower` follows. It counts at most one more than [`crate::page::COUNT_LIMIT`].
 #[must_use]
 pub fn count_query(engine: Engine, follower: i64) -> Statement<BigInt> {
     relations::FOLLOWS.count_query(engine, follower)
 }
 
-/// What cursors of [`list`] are bound to.
+/// The scope that cursors of [`list`] are signed for.
 #[must_use]
 pub fn cursor_scope(follower: i64) -> String {
     format!("follows of {follower}")
 }
 
-/// A page of those whom `follower` follows, most recent first: one range of the index `follows_follower_recent`, and
-/// its count where no cursor carries it.
+/// Loads a page of all follows of `follower`, most recent first.
+///
+/// It takes one range of the index `follows_follower_recent`, and a count where no cursor carries it.
 ///
 /// # Errors
 /// From the database.

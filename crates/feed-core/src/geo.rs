@@ -1,39 +1,39 @@
-//! Places on the globe, the distance between them, and the cells that a circle covers.
+//! Locations, distances, and the grid cells that cover a circle.
 //!
-//! Every flyer lies in a cell of three grids, of 1/64 degree a side (1.7 km from south to north), of 1/16 (7 km) and of
-//! 1/4 (28 km), and an index of each has the newest flyers of a cell in order. A circle is covered by cells of the finest
-//! grid of which it needs few: its flyers are in so many lists, whatever lies elsewhere, but for what lies in the cells
-//! that its rim cuts.
+//! There are three grids, with cells of 1/64 degree a side (1.7 km from south to north), 1/16 (7 km) and 1/4 (28 km).
+//! Every flyer lies in one cell of each. An index for each grid has the flyers of a cell, the newest first. A circle is
+//! covered by cells of the finest grid of which it needs few. Its flyers are then in the lists of these cells. Flyers
+//! elsewhere cost nothing, except those outside the circle in cells that its edge crosses.
 
 use crate::engine::Engine;
 
 /// Mean radius of the Earth in kilometres.
 const EARTH_RADIUS_KM: f64 = 6371.0;
 
-/// A place, in WGS 84 degrees.
+/// A location in WGS 84 degrees.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Location {
-    /// -90 to 90.
+    /// The latitude, from -90 to 90.
     pub latitude: f64,
-    /// -180 to 180.
+    /// The longitude, from -180 to 180.
     pub longitude: f64,
 }
 
 impl Location {
-    /// Great-circle distance to `other` in whole millimetres, by the haversine formula.
+    /// The great-circle distance to `other` in whole millimetres, by the haversine formula.
     ///
-    /// Whole millimetres, so that both engines order alike: the SQL computes the same.
+    /// The SQL for PostgreSQL computes the same. Rounding to whole millimetres makes both engines sort alike.
     #[must_use]
     pub fn distance_mm(self, other: Self) -> i64 {
-        // Turned by 360 degrees, a place is at zero or at more than some nanometres from it, and so are two places from
-        // each other: the radians of less, or its square, would be no number for PostgreSQL.
+        // Adding 360 degrees rounds tiny numbers: an angle, or a difference of two, is then zero or at least some
+        // nanometres. PostgreSQL reports an underflow for the radians or the square of smaller numbers.
         let half = |from: f64, to: f64| ((to + 360.0) - (from + 360.0)).to_radians() / 2.0;
         let cosine = |latitude: f64| ((latitude + 360.0) - 360.0).to_radians().cos();
         let half_lat = half(self.latitude, other.latitude);
         let half_lng = half(self.longitude, other.longitude);
         let a = half_lat.sin() * half_lat.sin()
             + cosine(self.latitude) * cosine(other.latitude) * half_lng.sin() * half_lng.sin();
-        // Rounding can carry `a` past 1, where asin has no value.
+        // Rounding can make `a` exceed 1, where asin is undefined.
         let km = 2.0 * EARTH_RADIUS_KM * a.min(1.0).sqrt().asin();
         #[expect(clippy::cast_possible_truncation, reason = "at most half the Earth's girth, 2e10 mm")]
         let mm = (km * 1_000_000.0 + 0.5).floor() as i64;
@@ -52,14 +52,14 @@ pub(crate) enum Grid {
     Large,
 }
 
-/// What a row of cells counts for in a cell's number: more than there are columns.
+/// A cell's number is its row times this, plus its column. It exceeds the number of columns.
 const ROW: i64 = 32_768;
 
-/// More cells than these are too many lists to look into, where there is a coarser grid.
+/// If a circle needs more cells than this, a coarser grid is used, if there is one.
 const MOST_CELLS: usize = 1_000;
 
 impl Grid {
-    /// Cells a degree: a power of two, so that a cell's number has no rounding in it.
+    /// The number of cells per degree. It is a power of two, so that multiplying by it does not round.
     fn per_degree(self) -> f64 {
         match self {
             Self::Small => 64.0,
@@ -68,14 +68,14 @@ impl Grid {
         }
     }
 
-    /// The row or column in which so many degrees from the south pole, or from the antimeridian, lie.
+    /// The row at a number of degrees from the south pole, or the column at a number of degrees from the antimeridian.
     fn step(self, degrees: f64) -> i64 {
         #[expect(clippy::cast_possible_truncation, reason = "at most 360 times 64")]
         let step = (degrees * self.per_degree()).floor() as i64;
         step
     }
 
-    /// The index that has the flyers of a cell.
+    /// The name of the grid's index.
     pub(crate) fn index(self) -> &'static str {
         match self {
             Self::Small => "flyers_small_cell_feed",
@@ -84,7 +84,7 @@ impl Grid {
         }
     }
 
-    /// SQL for the cell of the flyer `f`, in the words of the index.
+    /// SQL for the cell of the flyer `f`: the same expression as in the index.
     pub(crate) fn cell(self, engine: Engine) -> String {
         match (engine, self) {
             (Engine::Sqlite, Self::Small) => "f.small_cell".to_owned(),
@@ -101,14 +101,14 @@ impl Grid {
     }
 }
 
-/// The cells that a circle touches, of the grid that suits it.
+/// The cells of one grid that a circle touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cover {
     pub(crate) grid: Grid,
     pub(crate) cells: Vec<i64>,
 }
 
-/// A circle on the globe: everything within a distance of a place.
+/// A circle on the globe: all locations within a distance of its center.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Circle {
     pub(crate) center: Location,
@@ -116,38 +116,39 @@ pub(crate) struct Circle {
 }
 
 impl Circle {
-    /// The radius as an angle in radians, and a metre more: distances are rounded, and so is what is computed here.
+    /// The radius as an angle in radians, plus a metre to allow for the rounding of distances and of computations here.
     fn angle(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
         let km = self.radius_mm as f64 / 1_000_000.0;
         (km + 0.001) / EARTH_RADIUS_KM
     }
 
-    /// The latitudes between which it lies.
+    /// The southern and northern latitude that bound the circle.
     pub(crate) fn latitudes(self) -> (f64, f64) {
         let (middle, reach) = (self.center.latitude, self.angle().to_degrees());
         ((middle - reach).max(-90.0), (middle + reach).min(90.0))
     }
 
-    /// How many degrees of longitude it reaches to either side, between two latitudes that it has in common with it:
-    /// 180 where it goes all around.
+    /// How many degrees of longitude the circle extends to either side of its center, between two latitudes within it.
+    ///
+    /// The result is 180 or more where it goes all around the globe.
     fn half_width(self, south: f64, north: f64) -> f64 {
         let (angle, middle) = (self.angle(), self.center.latitude.to_radians());
         let has_pole = angle + middle.abs() >= std::f64::consts::FRAC_PI_2;
         let latitude = match (has_pole, middle > 0.0) {
-            // It widens towards the pole, and beyond it has whole rows.
+            // A circle that contains a pole widens towards it, and contains whole rows beyond it.
             (true, true) => north.to_radians(),
             (true, false) => south.to_radians(),
-            // It is widest where it touches two meridians, and narrows from there to both sides.
+            // Any other circle is widest where it touches two meridians, and narrows from there to both sides.
             (false, _) => (middle.sin() / angle.cos()).asin().max(south.to_radians()).min(north.to_radians()),
         };
         let cosine = (angle.cos() - middle.sin() * latitude.sin()) / (middle.cos() * latitude.cos());
-        // Rounding can carry it out of the cosine's range at the tips; on a pole it may be no number.
+        // Rounding can exceed the range of cosines at the northern and southern end. On a pole it may be NaN.
         let half = if cosine.is_nan() { 180.0 } else { cosine.clamp(-1.0, 1.0).acos().to_degrees() };
         half + 1e-6
     }
 
-    /// The cells that it touches, of the finest grid of which they are few.
+    /// The cells that the circle touches, of the finest grid of which these are few.
     pub(crate) fn cover(self) -> Cover {
         let few = |grid| Some(Cover { grid, cells: self.cells(grid, MOST_CELLS)? });
         few(Grid::Small).or_else(|| few(Grid::Medium)).unwrap_or_else(|| Cover {
@@ -156,18 +157,18 @@ impl Circle {
         })
     }
 
-    /// The cells of a grid that it touches; none where they are more than `most`.
+    /// The cells of a grid that the circle touches; none if there are more than `most`.
     fn cells(self, grid: Grid, most: usize) -> Option<Vec<i64>> {
         let (south, north) = self.latitudes();
         let mut cells = Vec::new();
         for row in grid.step(south + 90.0)..=grid.step(north + 90.0) {
             #[expect(clippy::cast_precision_loss, reason = "at most 180 times 64")]
             let edge = |row: i64| row as f64 / grid.per_degree() - 90.0;
-            // The rounding of the sum that says which row it is may carry an end of the circle over the row's edge.
+            // Rounding of the sum that gives the row may put an end of the circle just outside the row: clamp it.
             let half = self.half_width(edge(row).max(south).min(north), edge(row + 1).min(north).max(south));
             let (west, east) = (self.center.longitude - half, self.center.longitude + half);
-            // What reaches over the antimeridian goes on at the other end of the row, where 180 degrees east are a
-            // column of their own.
+            // A range that crosses the antimeridian continues at the other end of the row. Longitude 180 is a column
+            // of its own.
             let ranges = if half >= 180.0 {
                 [Some((-180.0, 180.0)), None]
             } else if west <= -180.0 {
@@ -190,7 +191,7 @@ impl Circle {
 }
 
 diesel::define_sql_function! {
-    /// [`Location::distance_mm`], registered on every SQLite connection, which has no trigonometry of its own.
+    /// [`Location::distance_mm`] as a SQL function. SQLite has no trigonometry, so each connection registers it.
     fn distance_mm(
         from_latitude: diesel::sql_types::Double,
         from_longitude: diesel::sql_types::Double,
@@ -199,10 +200,10 @@ diesel::define_sql_function! {
     ) -> diesel::sql_types::BigInt;
 }
 
-/// Makes `distance_mm` known to a SQLite connection.
+/// Registers the function `distance_mm` on a SQLite connection.
 ///
 /// # Errors
-/// When SQLite refuses the registration.
+/// When SQLite reports an error.
 pub(crate) fn register(connection: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
     distance_mm_utils::register_impl(connection, |from_latitude, from_longitude, latitude, longitude| {
         let from = Location { latitude: from_latitude, longitude: from_longitude };
@@ -232,12 +233,12 @@ mod tests {
 
     use super::{Circle, EARTH_RADIUS_KM, Grid, Location, ROW};
 
-    /// As the migrations compute it.
+    /// The cell of a location, as the migrations compute it.
     fn cell(grid: Grid, place: Location) -> i64 {
         grid.step(place.latitude + 90.0) * ROW + grid.step(place.longitude + 180.0)
     }
 
-    /// The place at a distance from another, in a direction.
+    /// The location at a distance from another, in a direction.
     fn at(from: Location, km: f64, bearing: f64) -> Location {
         let (angle, bearing) = (km / EARTH_RADIUS_KM, bearing.to_radians());
         let (lat, lng) = (from.latitude.to_radians(), from.longitude.to_radians());
@@ -254,7 +255,7 @@ mod tests {
         Location { latitude: sine.clamp(-1.0, 1.0).asin().to_degrees(), longitude }
     }
 
-    /// By a few of the smallest steps that a number can take.
+    /// The number moved by `steps` to neighbouring floating-point numbers.
     fn nudged(number: f64, steps: i8) -> f64 {
         let step = |number: f64| if steps > 0 { number.next_up() } else { number.next_down() };
         (0..steps.unsigned_abs()).fold(number, |number, _| step(number))
@@ -276,7 +277,7 @@ mod tests {
             radius_mm in prop_oneof![Just(100_000), Just(500_000_000), 100_000..500_000_000i64],
             share in prop_oneof![Just(1.0), 0.0..1.0],
             bearing in 0.0..360.0,
-            // An end of the circle on the edge of a row, as near as numbers can tell.
+            // Puts an end of the circle on the edge of a row, as exactly as floating-point numbers allow.
             edge in proptest::option::of((-5_000..5_000_i32, prop_oneof![Just(1.0), Just(-1.0)], -4..=4_i8)),
         ) {
             let mut center = center;
@@ -310,7 +311,7 @@ mod tests {
                 assert!(!circle(latitude).cover().cells.is_empty());
             }
         }
-        // Below the equator by less than the sum that finds its row can tell.
+        // Its end lies below the equator by less than the precision of the sum that gives its row.
         let just_below = Location { latitude: -0.009_002_209_275_246_493, longitude: 0.0 };
         assert!(!Circle { center: just_below, radius_mm: 1_000_000 }.cover().cells.is_empty());
     }

@@ -1,8 +1,5 @@
-//! The domain of PockitFlyer's feeds: schema, queries, relations and accounts, without HTTP.
-//!
-//! Everything here runs on embedded SQLite and on PostgreSQL alike and answers the same on both.
-//! Functions that touch the database take the connection first; a [`db::Database`] lends it.
-// The service uses this: what it has to say, it says by `tracing`, which never waits.
+#![doc = include_str!("../README.md")]
+// The service must not block on a terminal. It logs by `tracing`, which never waits.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 pub mod attempts;
@@ -29,7 +26,7 @@ mod signing;
 pub mod sql;
 pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
-#[expect(clippy::print_stderr, reason = "a test's output is its own")]
+#[expect(clippy::print_stderr, reason = "tests may print")]
 pub mod testing;
 pub mod text;
 pub mod users;

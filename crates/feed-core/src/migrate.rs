@@ -1,4 +1,4 @@
-//! The migrations of both engines, carried by the binary.
+//! Runs and reverts the migrations, which are embedded in the binary.
 
 use std::time::Duration;
 
@@ -17,34 +17,36 @@ use crate::error::{Error, Result};
 const SQLITE: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 const POSTGRES: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 
-/// Any number will do: keys of `pg_advisory_lock` are the database's own.
+/// The key of the advisory lock. Any number will do, because keys of `pg_advisory_lock` are local to the database.
 const LOCK: i64 = 0x706f_636b_6974;
 
-/// How often a run on SQLite looks whether another process has done its work, and how long it waits between.
-const TURNS: u32 = 100;
-const TURN: Duration = Duration::from_millis(50);
+/// How often a run on SQLite tries, while another process may be migrating, and how long it waits in between.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs the migrations that the database lacks and returns their names.
+/// Runs the pending migrations and returns their names.
 ///
-/// Any number of processes may do so at once: one works, and the others wait for it.
+/// Any number of processes may call this at once: one of them migrates, and the others wait.
 ///
 /// # Errors
-/// [`Error::Internal`] when one fails; those before it stay. On PostgreSQL, what would make one fail for sure is told
-/// before the first begins.
+/// [`Error::Internal`] when a migration fails; those before it stay. On PostgreSQL, requirements are checked before the
+/// first migration begins.
 pub fn run(connection: &mut Db) -> Result<Vec<String>> {
     match connection.engine() {
         Engine::Postgres => {
             diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
-            let done = refuse_hopeless(connection).and_then(|()| run_pending(connection));
+            let done = check_requirements(connection).and_then(|()| run_pending(connection));
             diesel::sql_query("SELECT pg_advisory_unlock($1)").bind::<BigInt, _>(LOCK).execute(connection)?;
             done
         }
-        Engine::Sqlite => run_in_turns(connection),
+        Engine::Sqlite => run_with_retries(connection),
     }
 }
 
-/// What migrations need of a server, each as a query for the reason why they cannot run, or for NULL.
-const NEEDS: [&str; 7] = [
+/// The requirements of the migrations on a PostgreSQL server.
+///
+/// Each is a SQL expression. Its value is the reason why the migrations cannot run, or NULL.
+const REQUIREMENTS: [&str; 7] = [
     "CASE current_setting('transaction_read_only') WHEN 'on' THEN 'the server takes no writes' END",
     "CASE WHEN current_schema() IS NULL THEN format('no schema of the search path (%s) is there, or may be used', \
      current_setting('search_path')) END",
@@ -67,16 +69,17 @@ const NEEDS: [&str; 7] = [
      WHERE extname = 'pg_trgm' AND NOT has_schema_privilege(nspname, 'USAGE'))",
 ];
 
-/// Says what would make a migration fail on a server, where one is to run.
+/// Checks the requirements, if a migration is pending.
 ///
-/// Each migration is kept or not as a whole, but those before it are kept: an operator would find the database between
-/// two versions.
-fn refuse_hopeless(connection: &mut Db) -> Result<()> {
+/// Each migration runs in a transaction of its own. If a later one failed, the database would be left between two
+/// versions.
+fn check_requirements(connection: &mut Db) -> Result<()> {
     if !is_pending(connection)? {
         return Ok(());
     }
-    for need in NEEDS {
-        let reason: Option<String> = diesel::select(sql::<Nullable<Text>>(need)).get_result(connection)?;
+    for requirement in REQUIREMENTS {
+        let reason: Option<String> =
+            diesel::select(sql::<Nullable<Text>>(requirement)).get_result(connection)?;
         if let Some(reason) = reason {
             return Err(Error::Internal(format!("no migration has begun: {reason}").into()));
         }
@@ -84,17 +87,19 @@ fn refuse_hopeless(connection: &mut Db) -> Result<()> {
     Ok(())
 }
 
-/// SQLite has no lock that outlasts a migration's own transaction: who comes second fails, and finds that
-/// the work is done.
-fn run_in_turns(connection: &mut Db) -> Result<Vec<String>> {
-    for _ in 1..TURNS {
+/// Runs the pending migrations on SQLite, and tries again if that fails.
+///
+/// SQLite has no lock that outlasts the transaction of a migration. If several processes migrate at once, the later
+/// ones fail at first, and then find that nothing is pending.
+fn run_with_retries(connection: &mut Db) -> Result<Vec<String>> {
+    for _ in 1..TRIES {
         if let Ok(done) = run_pending(connection) {
             return Ok(done);
         }
         if !is_pending(connection)? {
             return Ok(Vec::new());
         }
-        std::thread::sleep(TURN);
+        std::thread::sleep(PAUSE);
     }
     run_pending(connection)
 }
@@ -107,10 +112,10 @@ fn run_pending(connection: &mut Db) -> Result<Vec<String>> {
     done.map_err(Error::Internal)
 }
 
-/// Reverts every migration and returns their names, newest first: all data is gone.
+/// Reverts all migrations and returns their names, newest first. This deletes all data.
 ///
 /// # Errors
-/// [`Error::Internal`] when one fails; those reverted before it stay so.
+/// [`Error::Internal`] when a migration cannot be reverted; those that were reverted before it stay reverted.
 pub fn revert(connection: &mut Db) -> Result<Vec<String>> {
     let done = match connection {
         Db::Sqlite(c) => c.revert_all_migrations(SQLITE).map(|done| names(&done)),
@@ -119,7 +124,7 @@ pub fn revert(connection: &mut Db) -> Result<Vec<String>> {
     done.map_err(Error::Internal)
 }
 
-/// The migrations that have run, as Diesel keeps them.
+/// The table in which Diesel records the migrations that have run.
 mod history {
     diesel::table! {
         __diesel_schema_migrations (version) {
@@ -128,18 +133,18 @@ mod history {
     }
 }
 
-/// Whether the database lacks a migration that this binary carries: two SELECTs.
+/// Whether any migration in this binary has not run on the database: two SELECTs.
 ///
 /// # Errors
-/// [`Error::Unavailable`] when the database is away.
+/// [`Error::Unavailable`] when the database cannot be reached.
 pub fn is_pending(connection: &mut Db) -> Result<bool> {
     let done = history(connection)?;
     Ok(carried(connection)?.iter().any(|name| !done.contains(name)))
 }
 
-/// Whether the database has tables, and none of them is from a migration that this binary carries.
+/// Whether the database belongs to another application: it has tables, and no migration of this binary has run on it.
 ///
-/// Those that PostgreSQL's extensions bring, and those outside the schema that we would write to, do not count.
+/// Tables of PostgreSQL's extensions do not count, nor tables outside the schema that the migrations would write to.
 pub(crate) fn is_foreign(connection: &mut Db) -> Result<bool> {
     let tables = match connection {
         Db::Sqlite(_) => {
@@ -153,7 +158,7 @@ pub(crate) fn is_foreign(connection: &mut Db) -> Result<bool> {
               AND deptype = 'e'))"
         }
     };
-    // First the tables: who migrates meanwhile writes its history in the same transaction.
+    // Read the tables first. A process that migrates meanwhile commits them together with its history.
     if diesel::select(sql::<BigInt>(tables)).get_result::<i64>(connection)? == 0 {
         return Ok(false);
     }
@@ -161,9 +166,9 @@ pub(crate) fn is_foreign(connection: &mut Db) -> Result<bool> {
     Ok(!carried(connection)?.iter().any(|name| done.contains(name)))
 }
 
-/// The versions that have run, none where there is no history: two SELECTs.
+/// The versions that have run; none if Diesel's table does not exist. It takes two SELECTs.
 ///
-/// Diesel's own check would first make its table, which a reading connection may not.
+/// Diesel's own check would create the table, which a read-only connection may not.
 fn history(connection: &mut Db) -> Result<Vec<String>> {
     use history::__diesel_schema_migrations::{table, version};
 
@@ -177,7 +182,7 @@ fn history(connection: &mut Db) -> Result<Vec<String>> {
     }
 }
 
-/// The versions that this binary carries for the connection's engine.
+/// The versions of the embedded migrations for the connection's engine.
 fn carried(connection: &Db) -> Result<Vec<String>> {
     match connection {
         Db::Sqlite(_) => versions::<Sqlite>(&SQLITE),

@@ -1,6 +1,6 @@
-//! The rows of the tables.
+//! Row types of the tables.
 //!
-//! Each has a value for every column (`treat_none_as_default_value = false`): COPY knows no defaults.
+//! Inserts write every column (`treat_none_as_default_value = false`), because COPY does not apply defaults.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -13,23 +13,23 @@ use crate::schema::{favorites, flyers, follows, users};
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Identifiable, Insertable)]
 #[diesel(table_name = users, treat_none_as_default_value = false)]
 pub struct User {
-    /// Never given twice, not even after a deletion.
+    /// The id. It is never used again, not even after a deletion.
     pub id: i64,
-    /// As the user wrote it.
+    /// The e-mail address, as the user wrote it.
     pub email: String,
-    /// In lower case: unique.
+    /// The e-mail address in lower case: unique.
     pub email_key: String,
-    /// Unique.
+    /// The user's name: unique.
     pub username: String,
-    /// Argon2id, in the PHC string format.
+    /// The argon2id hash in the PHC string format.
     pub password_hash: String,
-    /// Absolute, http or https.
+    /// The absolute http or https URL of the profile picture.
     pub profile_picture_url: Option<String>,
-    /// UTC.
+    /// The time of registration in UTC.
     pub created_at: NaiveDateTime,
-    /// Moved by every change of their favorites and follows: see [`crate::validator`].
+    /// A version that every change of the user's favorites and follows moves: see [`crate::validator`].
     pub relations_version: i64,
-    /// What the account's tokens carry: see [`crate::users::Identity`].
+    /// The key that the account's tokens contain: see [`crate::users::Identity`].
     pub token_key: i64,
     /// How often an operator lifted the limit of failed sign-ins: see [`crate::attempts`].
     pub lifts: i32,
@@ -39,46 +39,46 @@ pub struct User {
 #[derive(Debug, Clone, PartialEq, Queryable, Identifiable, Insertable)]
 #[diesel(table_name = flyers, treat_none_as_default_value = false)]
 pub struct Flyer {
-    /// Ascending with the order of publication.
+    /// The id. Ids ascend in the order of publication.
     pub id: i64,
-    /// The user who published it.
+    /// The user who published the flyer.
     pub creator_id: i64,
-    /// 1 to 200 characters.
+    /// The title: 1 to 200 characters.
     pub title: String,
-    /// At most 2,000 characters.
+    /// The text: at most 2,000 characters.
     pub description: String,
-    /// 1 to 500 characters.
+    /// The address: 1 to 500 characters.
     pub location_address: String,
-    /// WGS 84 degrees.
+    /// The latitude in WGS 84 degrees.
     pub latitude: f64,
-    /// WGS 84 degrees.
+    /// The longitude in WGS 84 degrees.
     pub longitude: f64,
-    /// What it is about.
+    /// The flyer's categories.
     #[diesel(serialize_as = i16, deserialize_as = i16)]
     pub categories: Categories,
-    /// Shown in feeds from this moment on; UTC.
+    /// The time, in UTC, from which feeds show the flyer.
     pub valid_from: NaiveDateTime,
-    /// And before this one; UTC.
+    /// The time, in UTC, before which feeds show the flyer.
     pub valid_until: NaiveDateTime,
-    /// UTC, in whole seconds, and never changed.
+    /// The time of publication in UTC and whole seconds. It never changes.
     pub created_at: NaiveDateTime,
-    /// Marked by the sweeper as over: in no feed.
+    /// Whether the sweeper has marked the flyer as expired. No feed shows it then.
     pub expired: bool,
 }
 
-/// A user's favorite, with copies of all that its feed asks of the flyer.
+/// A user's favorite, with copies of the flyer's columns that the feed of favorites filters and sorts by.
 ///
-/// The database keeps the copies as the flyer is.
+/// Triggers in the database update the copies when the flyer changes.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, ToSchema)]
 #[diesel(table_name = favorites, treat_none_as_default_value = false)]
 pub struct Favorite {
-    /// Whose it is.
+    /// The id of the user who favorited the flyer.
     #[schema(minimum = 1)]
     pub user_id: i64,
-    /// The flyer.
+    /// The flyer's id.
     #[schema(minimum = 1)]
     pub flyer_id: i64,
-    /// UTC, with microseconds.
+    /// When the flyer was favorited, in UTC with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
     /// The flyer's `created_at`.
@@ -104,27 +104,27 @@ pub struct Favorite {
     pub flyer_expired: bool,
 }
 
-/// What a favorite copies of its flyer.
+/// The columns of a flyer that a favorite copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = flyers)]
 pub struct FlyerCopy {
     /// The flyer's id.
     pub id: i64,
-    /// UTC, in whole seconds.
+    /// The flyer's `created_at`, in UTC and whole seconds.
     pub created_at: NaiveDateTime,
-    /// UTC.
+    /// The flyer's `valid_from`, in UTC.
     pub valid_from: NaiveDateTime,
-    /// UTC.
+    /// The flyer's `valid_until`, in UTC.
     pub valid_until: NaiveDateTime,
-    /// What it is about.
+    /// The flyer's categories.
     #[diesel(deserialize_as = i16)]
     pub categories: Categories,
-    /// Whether the sweeper marked it.
+    /// Whether the sweeper has marked the flyer as expired.
     pub expired: bool,
 }
 
 impl FlyerCopy {
-    /// The favorite of `user` that was made of this flyer at `created_at`.
+    /// A favorite of `user` for this flyer, created at `created_at`.
     #[must_use]
     pub fn favorite_of(self, user: i64, created_at: NaiveDateTime) -> Favorite {
         Favorite {
@@ -153,22 +153,22 @@ impl From<&Flyer> for FlyerCopy {
     }
 }
 
-/// A user who follows a creator.
+/// A follow: a user follows a creator.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, ToSchema)]
 #[diesel(table_name = follows, treat_none_as_default_value = false)]
 pub struct Follow {
-    /// Who follows.
+    /// The id of the user who follows.
     #[schema(minimum = 1)]
     pub follower_id: i64,
-    /// Who is followed: never the same.
+    /// The id of the creator who is followed.
     #[schema(minimum = 1)]
     pub followed_id: i64,
-    /// UTC, with microseconds.
+    /// When the follow began, in UTC with microseconds.
     #[serde(serialize_with = "crate::clock::serialize_utc_micros")]
     pub created_at: NaiveDateTime,
 }
 
-/// What a flyer can be about.
+/// A category of flyers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
@@ -181,10 +181,10 @@ pub enum Category {
 }
 
 impl Category {
-    /// All, in the order in which they are listed.
+    /// All categories, in the order in which JSON lists them.
     pub const ALL: [Self; 3] = [Self::Events, Self::Nightlife, Self::Service];
 
-    /// As JSON and queries spell it.
+    /// The name in JSON and in query parameters.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -194,7 +194,7 @@ impl Category {
         }
     }
 
-    /// The category of this name.
+    /// The category with this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|c| c.name() == name)
@@ -209,14 +209,15 @@ impl Category {
     }
 }
 
-/// A set of categories, stored as bits; in JSON a list.
+/// A set of categories.
+// The database stores it as bits. The doc comment does not say so, because it becomes text of the OpenAPI document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(from = "Vec<Category>", into = "Vec<Category>")]
 #[schema(value_type = Vec<Category>)]
 pub struct Categories(i16);
 
 impl Categories {
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -1,8 +1,8 @@
-//! Pages of a list in a total order, and the cursors that lead from one to the next.
+//! Keyset pagination: pages of a totally ordered list, and the cursors that link them.
 //!
-//! A cursor is a gap between two rows, named by the row before or behind it, together with the
-//! direction of travel. It holds the row's sort keys and no row number: rows that come and go
-//! do not move it, and it survives the deletion of the row it was made from.
+//! A cursor points at a gap between two rows. It holds the sort keys of the row before or after the gap, and the
+//! direction of travel. It holds no row number. So rows that are added or deleted do not move it, and it stays valid
+//! when its own row is deleted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,26 +12,26 @@ use sha2::Sha256;
 
 use crate::signing;
 
-/// Rows on a page where the caller does not say.
+/// The page size that applies if the request names none.
 pub const DEFAULT_PAGE_SIZE: u32 = 20;
-/// Rows on a page at most.
+/// The largest page size.
 pub const MAX_PAGE_SIZE: u32 = 50;
-/// `page=N` reaches so many rows; cursors have no limit.
+/// How many rows can be reached by page number (`page=N`). Cursors have no limit.
 pub const MAX_PAGE_ROWS: u32 = 10_000;
-/// Counts are exact up to here.
+/// Counts are exact up to this number.
 pub const COUNT_LIMIT: u32 = 1_000;
 
-/// Which way a page is read.
+/// The direction in which a page is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// In the list's order: a `next` link.
+    /// In the list's order, as by a `next` link.
     Forward,
-    /// Against it: a `previous` link.
+    /// Against the list's order, as by a `previous` link.
     Backward,
 }
 
 impl Direction {
-    /// The other way.
+    /// The opposite direction.
     #[must_use]
     pub fn reversed(self) -> Self {
         match self {
@@ -44,34 +44,34 @@ impl Direction {
 /// The sort keys of a row: newest `at` first, then the smaller `distance`, then the larger `id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// The time the list is sorted by.
+    /// The time that the list is sorted by.
     pub at: NaiveDateTime,
-    /// Whole millimetres; 0 where the list is not sorted by distance.
+    /// The distance in whole millimetres; 0 if the list is not sorted by distance.
     pub distance: i64,
-    /// Breaks ties.
+    /// The id, which breaks ties.
     pub id: i64,
 }
 
 impl Position {
-    /// Before every row. The year 9999 is the last that both engines and RFC 3339 can write.
+    /// The position before all rows. The year 9999 is the last that both engines and RFC 3339 can represent.
     pub const START: Self = Self { at: micros(253_402_300_799_000_000), distance: -1, id: i64::MAX };
-    /// Behind every row: the year 1.
+    /// The position after all rows, in the year 1.
     pub const END: Self = Self { at: micros(-62_135_596_800_000_000), distance: i64::MAX, id: 0 };
 }
 
 const fn micros(micros: i64) -> NaiveDateTime {
     match DateTime::from_timestamp_micros(micros) {
         Some(time) => time.naive_utc(),
-        None => panic!("a time that chrono can hold"),
+        None => panic!("chrono cannot represent the time"),
     }
 }
 
-/// How many rows the whole list has.
+/// The number of rows in the whole list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
-    /// At most [`COUNT_LIMIT`].
+    /// The count, at most [`COUNT_LIMIT`].
     pub value: u32,
-    /// False where there are more.
+    /// False if the list has more rows.
     pub exact: bool,
 }
 
@@ -83,29 +83,29 @@ impl Count {
     }
 }
 
-/// Of rows that the database counted.
+/// The count for a number of rows that the database counted.
 impl From<i64> for Count {
     fn from(rows: i64) -> Self {
         Self::of(u32::try_from(rows).unwrap_or(u32::MAX))
     }
 }
 
-/// A gap in the list and the way to go from it.
+/// A position in a list and a direction to read from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The way to go.
+    /// The direction to read in.
     pub direction: Direction,
-    /// Rows strictly behind this position, seen in that direction, are the page.
+    /// The page begins with the first row after this position, in the direction. The position itself is excluded.
     pub position: Position,
-    /// The count of the page that the walk started from.
+    /// The count of the first page that was read. The cursors carry it, so that it is counted once.
     pub count: Count,
 }
 
 impl Cursor {
-    /// The same gap, seen the other way.
+    /// The cursor at the same gap in the opposite direction.
     ///
-    /// Its row was excluded and is now included, which a step of the id says.
-    fn turned(self) -> Self {
+    /// The row of the position was excluded and must now be included. Moving the id by one does that.
+    fn reversed(self) -> Self {
         let id = match self.direction {
             Direction::Forward => self.position.id.saturating_sub(1),
             Direction::Backward => self.position.id.saturating_add(1),
@@ -113,7 +113,7 @@ impl Cursor {
         Self { direction: self.direction.reversed(), position: Position { id, ..self.position }, ..self }
     }
 
-    /// The cursor as opaque text, signed for lists of this `scope` only.
+    /// Encodes the cursor as opaque text, signed for lists with this `scope` only.
     #[must_use]
     pub fn encode(&self, key: &CursorKey, scope: &str) -> String {
         let mut bytes = [0; Self::LENGTH];
@@ -128,10 +128,10 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Reads what [`Cursor::encode`] wrote for the same `key` and `scope`.
+    /// Decodes a text that [`Cursor::encode`] returned for the same `key` and `scope`.
     ///
     /// # Errors
-    /// [`BadCursor`] when the text is damaged, forged, or of another scope.
+    /// [`BadCursor`] when the text is damaged, forged, or has another scope.
     pub fn decode(text: &str, key: &CursorKey, scope: &str) -> Result<Self, BadCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let bytes: [u8; Self::LENGTH] = bytes.try_into().map_err(|_| BadCursor)?;
@@ -159,16 +159,16 @@ impl Cursor {
     const LENGTH: usize = Self::SIGNED + 16;
 }
 
-/// A cursor that this service did not make, or made for another list.
+/// The cursor was not made by this service, or was made for another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not of this list: take it from a `next` or `previous` link")]
+#[error("does not belong to this list: take it from a `next` or `previous` link of the same list")]
 pub struct BadCursor;
 
-/// The key that cursors are signed with: derived from the service's secret under a label of its own.
+/// The key that signs cursors. It is derived from the service's secret.
 #[derive(Clone)]
 pub struct CursorKey {
     signing: Hmac<Sha256>,
-    /// Of an earlier secret: cursors that it signed still lead on.
+    /// The key of an earlier secret. Cursors that it signed stay valid.
     previous: Option<Hmac<Sha256>>,
 }
 
@@ -185,7 +185,7 @@ impl CursorKey {
         Self { signing: signing::derive(secret, LABEL), previous: None }
     }
 
-    /// The same, which also reads what was signed with an earlier secret, where there is one.
+    /// The same key, which also accepts cursors that were signed with an earlier secret, if there is one.
     #[must_use]
     pub fn with_previous(self, secret: Option<&[u8]>) -> Self {
         Self { previous: secret.map(|secret| signing::derive(secret, LABEL)), ..self }
@@ -205,30 +205,30 @@ impl CursorKey {
 const LABEL: &str = "pockitflyer cursor v1";
 
 fn mac(key: &Hmac<Sha256>, scope: &str, signed: &[u8]) -> Hmac<Sha256> {
-    // The signed part has one length, so it and the scope cannot be shifted against each other.
+    // The signed part has a fixed length. So no bytes can move between it and the scope without changing the MAC.
     key.clone().chain_update(signed).chain_update(scope)
 }
 
 /// Where a page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// At the page of this number, from 1.
+    /// The page with this number, from 1.
     Page(u32),
-    /// At a cursor.
+    /// A cursor.
     Cursor(Cursor),
 }
 
-/// Which page is wanted.
+/// A request for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageRequest {
-    /// Where it starts.
+    /// Where the page starts.
     pub start: Start,
-    /// Its rows, 1 to [`MAX_PAGE_SIZE`].
+    /// The number of rows, 1 to [`MAX_PAGE_SIZE`].
     pub size: u32,
 }
 
 impl PageRequest {
-    /// The way to read.
+    /// The direction to read in.
     #[must_use]
     pub fn direction(&self) -> Direction {
         match self.start {
@@ -237,7 +237,7 @@ impl PageRequest {
         }
     }
 
-    /// The position to read from, exclusive.
+    /// The position to read from, which is excluded.
     #[must_use]
     pub fn position(&self) -> Position {
         match self.start {
@@ -246,7 +246,7 @@ impl PageRequest {
         }
     }
 
-    /// Rows to pass over: 0 with a cursor.
+    /// The number of rows to skip: 0 with a cursor.
     #[must_use]
     pub fn offset(&self) -> u32 {
         match self.start {
@@ -255,32 +255,31 @@ impl PageRequest {
         }
     }
 
-    /// Rows to fetch: one more than the page has, to know whether anything follows.
+    /// The number of rows to fetch: one more than the page size, to find out whether more rows follow.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.size + 1
     }
 }
 
-/// Rows of a list and the links to those around them.
+/// A page of a list, with cursors to the pages around it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page<T> {
-    /// In the list's order.
+    /// The rows in the list's order.
     pub items: Vec<T>,
-    /// Of the whole list.
+    /// The count of the whole list.
     pub count: Count,
-    /// None exactly when nothing follows, where the page was reached forward.
+    /// The cursor to the next page. If the page was read forward, it is none exactly when no row follows.
     pub next: Option<Cursor>,
-    /// None on the first page of a walk, and exactly when nothing precedes where the page was reached
-    /// backward.
+    /// The cursor to the previous page. It is none on page number 1. If the page was read backward, it is none exactly
+    /// when no row precedes.
     pub previous: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of the rows that were read from [`PageRequest::position`] on, at most
-    /// [`PageRequest::limit`] of them.
+    /// Builds a page from the rows after [`PageRequest::position`], at most [`PageRequest::limit`] of them.
     ///
-    /// `count` is asked only where neither a cursor carries it nor the rows themselves tell it.
+    /// `count` is called only if no cursor carries the count and the rows do not show it.
     ///
     /// # Errors
     /// What `count` returns.
@@ -306,7 +305,7 @@ impl<T> Page<T> {
             rows.last().filter(|_| has_more).map(|(last, _)| Cursor { direction, position: *last, count });
         let back = match (rows.first(), request.start) {
             (Some((first, _)), _) => Cursor { direction: direction.reversed(), position: *first, count },
-            (None, Start::Cursor(cursor)) => cursor.turned(),
+            (None, Start::Cursor(cursor)) => cursor.reversed(),
             (None, Start::Page(_)) => {
                 Cursor { direction: Direction::Backward, position: Position::END, count }
             }

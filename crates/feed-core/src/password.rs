@@ -1,6 +1,6 @@
-//! Password hashes: argon2id with OWASP's parameters (19 MiB, 2 passes, 1 lane).
+//! Password hashes (argon2id with OWASP's parameters: 19 MiB, 2 passes, 1 lane) and common passwords.
 //!
-//! A hash or a check takes some 20 ms of one core by design: callers keep it off their async threads.
+//! Hashing or checking a password takes some 20 ms of one core by design. Callers must not do it on async threads.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -12,25 +12,28 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 use crate::error::{Error, Result};
 use crate::text;
 
-/// The name of the service, as it is [compared].
+/// The name of the service, in the form that [`compared`] returns.
 const SERVICE: &str = "pockitflyer";
 
-/// A part of so many characters makes a poor password, however often it is repeated.
+/// A part of this many characters makes a weak password, however often it is repeated.
 const SHORT: usize = 4;
 
-/// What many people have for a password, as it is [compared]: 11,611 of 8 characters and more. `data/README.md` tells where
-/// they come from.
+/// Common passwords, in the form that [`compared`] returns: 11,611 of 8 characters and more.
+///
+/// `data/README.md` names their source.
 static COMMON: LazyLock<HashSet<&'static str>> =
     LazyLock::new(|| include_str!("../data/common_passwords.txt").lines().collect());
 
-/// A password as it is compared with what it must not be: without case, and with what looks the same made the same (NFKC).
+/// The password in the form in which it is compared with forbidden ones: trimmed, normalized (NFKC) and without case.
 #[must_use]
 pub fn compared(password: &str) -> String {
     text::fold(&ComposingNormalizerBorrowed::new_nfkc().normalize(password.trim()))
 }
 
-/// Whether many people have this password: it is in the list, with digits and marks behind it or without; it is the
-/// service's name with no more than those around it; it is a sequence, or repeats a part that is short or in the list.
+/// Whether the password is a common one.
+///
+/// It is common if it is in the list, with digits and punctuation after it or without; if it is the service's name with
+/// nothing but those added; if it is a sequence; or if it repeats a part that is short or in the list.
 #[must_use]
 pub fn is_common(password: &str) -> bool {
     let password = compared(password);
@@ -60,7 +63,7 @@ fn is_sequence(characters: &[char]) -> bool {
     characters.len() > 1 && (steps(1) || steps(-1))
 }
 
-/// A password of 80 bits of chance, in letters and digits that are not mistaken for each other.
+/// A password of 80 random bits, in letters and digits that cannot be mistaken for each other.
 #[must_use]
 pub fn random() -> String {
     const SYMBOLS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -69,10 +72,10 @@ pub fn random() -> String {
     groups.join("-")
 }
 
-/// Hashes `password` with a salt of its own.
+/// Hashes `password` with a random salt.
 ///
 /// # Errors
-/// [`Error::Internal`] when the system has no randomness.
+/// [`Error::Internal`] when argon2 fails.
 pub fn hash(password: &str) -> Result<String> {
     let fail = |error: argon2::password_hash::Error| Error::Internal(Box::new(error));
     let argon2 = Argon2::default();
@@ -88,25 +91,25 @@ pub fn hash(password: &str) -> Result<String> {
     Ok(hash.to_string())
 }
 
-/// Whether `password` is the one that `hash` was made of.
+/// Whether `hash` is a hash of `password`.
 ///
-/// Where there is no hash (no such account) it does the same work, and says no: the time tells nothing.
+/// Without a hash (no such account) it does the same work and returns false, so that the time reveals nothing.
 #[must_use]
 pub fn matches(password: &str, hash: Option<&str>) -> bool {
-    let parsed = PasswordHash::new(hash.unwrap_or(NOBODY));
-    let right = parsed.is_ok_and(|parsed| made_of(password, &parsed).unwrap_or(false));
+    let parsed = PasswordHash::new(hash.unwrap_or(DUMMY_HASH));
+    let right = parsed.is_ok_and(|parsed| is_hash_of(password, &parsed).unwrap_or(false));
     right && hash.is_some()
 }
 
-fn made_of(password: &str, hash: &PasswordHash) -> argon2::password_hash::Result<bool> {
+fn is_hash_of(password: &str, hash: &PasswordHash) -> argon2::password_hash::Result<bool> {
     let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return Ok(false) };
     let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
     let argon2 = Argon2::new(hash.algorithm.as_str().try_into()?, version, Params::try_from(hash)?);
-    // In constant time: an `Output` compares so.
+    // `Output` compares in constant time.
     Ok(output(&argon2, password, salt)? == *expected)
 }
 
-/// What the password comes to, in memory that is kept for the next one.
+/// The argon2 output of the password. It is computed in a buffer from [`MEMORY`], which is returned afterwards.
 fn output(argon2: &Argon2<'_>, password: &str, salt: &Salt) -> argon2::password_hash::Result<Output> {
     let length = argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
     let blocks = argon2.params().block_count();
@@ -120,13 +123,14 @@ fn output(argon2: &Argon2<'_>, password: &str, salt: &Salt) -> argon2::password_
     Ok(Output::new(out)?)
 }
 
-/// As many buffers as hashes were ever made at once, which callers bound: 19 MiB each.
+/// Buffers for hashing, 19 MiB each. There are as many as hashes ever ran at once, which callers limit.
 ///
-/// Kept, since the allocator would: it holds on to what a thread frees, a block for each thread that ever hashed.
+/// They are kept because freeing them would not help. The allocator keeps what a thread frees, a block for each thread
+/// that ever hashed.
 static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
 
-/// A hash of the same parameters as all others, for accounts that do not exist.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+/// A hash with the same parameters as all others. Passwords for e-mails without an account are checked against it.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
                       pmW0aZ8BLGHPFv0D8jXWPHDHAkPFsKnDFHhyf2ZMdqE";
 
 #[cfg(test)]
@@ -134,7 +138,7 @@ mod tests {
     use argon2::password_hash::{PasswordHasher, PasswordVerifier};
     use argon2::{Argon2, PasswordHash};
 
-    use super::{COMMON, MEMORY, NOBODY, compared, hash, is_common, matches, random};
+    use super::{COMMON, DUMMY_HASH, MEMORY, compared, hash, is_common, matches, random};
 
     #[test]
     fn only_the_right_password_matches() {
@@ -147,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_everybody_has_is_known() {
+    fn common_passwords_are_recognised() {
         for common in [
             "password",
             "PassWord",
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_those_of_the_library() {
+    fn hashes_are_compatible_with_the_library() {
         let ours = hash("correct horse").unwrap();
         let parsed = PasswordHash::new(&ours).unwrap();
         assert!(Argon2::default().verify_password(b"correct horse", &parsed).is_ok());
@@ -208,8 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn one_buffer_serves_one_after_another() {
-        // On one thread or on many. Other tests of this process may be hashing meanwhile.
+    fn buffers_are_reused_by_later_threads() {
+        // Other tests of this process may hash at the same time.
         for _ in 0..40 {
             std::thread::spawn(|| hash("correct horse").unwrap()).join().unwrap();
         }
@@ -217,11 +221,11 @@ mod tests {
     }
 
     #[test]
-    fn the_stand_in_has_the_parameters_of_every_hash() {
+    fn the_dummy_hash_has_the_parameters_of_real_hashes() {
         let parameters = |h: &str| h.split('$').nth(3).map(str::to_owned);
         let fresh = hash("x").unwrap();
-        assert_eq!(parameters(NOBODY), parameters(&fresh));
-        assert_eq!(parameters(NOBODY).unwrap(), "m=19456,t=2,p=1");
-        assert_eq!(NOBODY.len(), fresh.len());
+        assert_eq!(parameters(DUMMY_HASH), parameters(&fresh));
+        assert_eq!(parameters(DUMMY_HASH).unwrap(), "m=19456,t=2,p=1");
+        assert_eq!(DUMMY_HASH.len(), fresh.len());
     }
 }

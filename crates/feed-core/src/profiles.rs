@@ -1,4 +1,4 @@
-//! Public profiles: what everybody may know of a user.
+//! Public profiles of users.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -21,20 +21,20 @@ pub struct Profile {
     /// The user's name.
     #[schema(example = "anna")]
     pub username: String,
-    /// Absolute, or null.
+    /// The absolute URL of the profile picture, or null.
     #[schema(required = true, format = Uri)]
     pub profile_picture_url: Option<String>,
-    /// Exact up to 1,000.
+    /// The number of followers, counted up to 1,000.
     #[schema(minimum = 0, maximum = 1000)]
     pub followers_count: u32,
-    /// False where there are more.
+    /// False if there are more than 1,000 followers.
     pub followers_count_exact: bool,
-    /// Of flyers that are valid now; exact up to 1,000.
+    /// The number of flyers that are valid now, counted up to 1,000.
     #[schema(minimum = 0, maximum = 1000)]
     pub flyers_count: u32,
-    /// False where there are more.
+    /// False if there are more than 1,000 flyers.
     pub flyers_count_exact: bool,
-    /// Whether the caller follows them; null for anonymous callers.
+    /// Whether the caller follows this user; null for anonymous callers.
     #[schema(required = true)]
     pub is_following: Option<bool>,
 }
@@ -42,8 +42,9 @@ pub struct Profile {
 /// The columns of [`query`].
 pub type ProfileColumns = (Text, Nullable<Text>, Bool, BigInt);
 
-/// A user's name and picture, whether `viewer` follows them, and how many do, looking at
-/// [`crate::page::COUNT_LIMIT`] and one at most.
+/// A user's name and picture, whether `viewer` follows them, and their number of followers.
+///
+/// It counts at most one more than [`crate::page::COUNT_LIMIT`] followers.
 #[must_use]
 pub fn query(user: i64, viewer: Option<i64>) -> Statement<ProfileColumns> {
     let limit = COUNT_LIMIT + 1;

@@ -1,4 +1,4 @@
-//! Lists of a user's relations themselves, most recent first: all favorites, all follows.
+//! Pages of a user's relations, most recent first: all favorites, or all follows.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -9,13 +9,13 @@ use crate::error::Result;
 use crate::page::{COUNT_LIMIT, Count, Direction, Page, PageRequest, Position};
 use crate::sql::{Statement, Value, by_index};
 
-/// The other end of a relation, and when it was made.
+/// The columns of a page: the id at the other end of a relation, and the time when it was created.
 pub type RelationColumns = (BigInt, Timestamp);
 
-/// A table of relations and the index that has them in order.
+/// A table of relations, and the index that has them in the list's order.
 pub(crate) struct Relations {
     table: &'static str,
-    /// On (`from`, `created_at` DESC, `to` DESC).
+    /// The index on (`from`, `created_at` DESC, `to` DESC).
     index: &'static str,
     from: &'static str,
     to: &'static str,
@@ -27,7 +27,7 @@ pub(crate) const FOLLOWS: Relations =
     Relations { table: "follows", index: "follows_follower_recent", from: "follower_id", to: "followed_id" };
 
 impl Relations {
-    /// A page of the relations from `user`, each made an item of its other end and its time.
+    /// Loads a page of the relations of `user`. `item` builds an item from the id at the other end and the time.
     pub(crate) fn page<T>(
         &self,
         connection: &mut Db,
@@ -51,7 +51,7 @@ impl Relations {
         user: i64,
         request: &PageRequest,
     ) -> Statement<RelationColumns> {
-        let (order, behind) = match request.direction() {
+        let (order, after) = match request.direction() {
             Direction::Forward => ("DESC", "<"),
             Direction::Backward => ("ASC", ">"),
         };
@@ -59,7 +59,7 @@ impl Relations {
         let position = request.position();
         Statement::new(
             format!(
-                "SELECT {to}, created_at FROM {} WHERE {from} = :user AND (created_at, {to}) {behind} (:at, :id) \
+                "SELECT {to}, created_at FROM {} WHERE {from} = :user AND (created_at, {to}) {after} (:at, :id) \
                  ORDER BY created_at {order}, {to} {order} LIMIT :limit OFFSET :offset",
                 by_index(engine, self.table, self.index)
             ),

@@ -1,7 +1,7 @@
-//! What input must look like: the rules that types declare at their fields.
+//! Validation rules for input, which types declare on their fields.
 //!
-//! Lengths count Unicode scalar values after trimming. What is stored trimmed is read as [`Trimmed`];
-//! a password is not.
+//! Lengths are in Unicode scalar values, after trimming. Texts that are stored trimmed have the type [`Trimmed`].
+//! Passwords are stored untrimmed.
 
 #![expect(clippy::trivially_copy_pass_by_ref, reason = "rules have the signature that garde calls")]
 
@@ -43,34 +43,34 @@ pub(crate) fn characters<T: AsRef<str>>(min: usize, max: usize) -> impl Fn(&T, &
     }
 }
 
-/// A list of `min` to `max` entries. Where it is read, [`list`] counts them.
+/// A list of `min` to `max` entries. [`list`] already checks `max` while it reads the list.
 pub(crate) fn entries<T>(min: usize, max: usize) -> impl Fn(&Vec<T>, &()) -> garde::Result {
-    move |list, ()| check((min..=max).contains(&list.len()), || so_many_entries(min, max))
+    move |list, ()| check((min..=max).contains(&list.len()), || entries_message(min, max))
 }
 
-fn so_many_entries(min: usize, max: usize) -> String {
+fn entries_message(min: usize, max: usize) -> String {
     format!("must have {min} to {max} entries")
 }
 
-/// As [`entries`], of a list that may be missing.
+/// Like [`entries`], for a list that may be missing.
 pub(crate) fn some_entries<T>(min: usize, max: usize) -> impl Fn(&Option<Vec<T>>, &()) -> garde::Result {
     move |list, ()| list.as_ref().map_or(Ok(()), |list| entries(min, max)(list, &()))
 }
 
-/// Degrees from -`max` to `max`.
+/// A number of degrees from -`max` to `max`.
 pub(crate) fn degrees(max: f64) -> impl Fn(&f64, &()) -> garde::Result {
     move |value, ()| check((-max..=max).contains(value), || format!("must lie between -{max} and {max}"))
 }
 
-/// A time after `from`, the field `valid_from`.
+/// A time after `from`, which is the value of the field `valid_from`.
 pub(crate) fn after(from: NaiveDateTime) -> impl Fn(&NaiveDateTime, &()) -> garde::Result {
     move |time, ()| check(*time > from, || "must lie after valid_from".to_owned())
 }
 
-/// An absolute http or https URL of at most 2,048 bytes, as RFC 3986 writes it.
+/// An absolute http or https URL of at most 2,048 bytes in the syntax of RFC 3986.
 ///
-/// It is stored as it was written, so it must be what every parser takes: the `url` crate follows browsers,
-/// which repair missing slashes, backslashes and white space, and encode what is not ASCII.
+/// The URL is stored as it was written, so every parser must accept it. The `url` crate alone is too lenient. It
+/// follows browsers, which repair missing slashes, backslashes and white space, and encode non-ASCII characters.
 pub(crate) fn http_url<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     let text = text.as_ref();
     let (scheme, rest) = text.split_at(text.find("://").map_or(0, |i| i + 3));
@@ -78,8 +78,7 @@ pub(crate) fn http_url<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     let is_clean = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
     let is_whole = !rest.starts_with('/') && rest.chars().all(is_clean) && url::Url::parse(text).is_ok();
     check(text.len() <= 2_048 && is_http && is_whole, || {
-        "must be an absolute http or https URL of at most 2,048 bytes, with other characters than ASCII \
-         percent-encoded"
+        "must be an absolute http or https URL of at most 2,048 bytes, with non-ASCII characters percent-encoded"
             .to_owned()
     })
 }
@@ -87,7 +86,7 @@ pub(crate) fn http_url<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
 /// A well-formed e-mail address of at most 254 bytes.
 pub(crate) fn email<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     let text = text.as_ref();
-    // The crate takes quoted local parts and comments of RFC 5322 too, which no mail service gives out.
+    // The crate also accepts quoted local parts and comments of RFC 5322. No mail service assigns such addresses.
     let plain = !text.contains(['"', '(', ')', '<', '>', '[', ']', ' ']);
     let dotted = text.rsplit_once('@').is_some_and(|(_, domain)| domain.contains('.'));
     check(text.len() <= 254 && plain && dotted && email_address::EmailAddress::is_valid(text), || {
@@ -95,15 +94,15 @@ pub(crate) fn email<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     })
 }
 
-/// A name of 1 to 150 characters without control characters.
+/// A user's name of 1 to 150 characters without control characters.
 pub(crate) fn username<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
     characters(1, 150)(text, &())?;
-    check(!text.as_ref().contains(char::is_control), || "must not hold control characters".to_owned())
+    check(!text.as_ref().contains(char::is_control), || "must not contain control characters".to_owned())
 }
 
-/// A password that few people have.
+/// A password that is not a common one.
 pub(crate) fn uncommon<T: AsRef<str>>(text: &T, (): &()) -> garde::Result {
-    check(!password::is_common(text.as_ref()), || "must not be one that many people have".to_owned())
+    check(!password::is_common(text.as_ref()), || "must not be a common password".to_owned())
 }
 
 /// A positive id.
@@ -115,7 +114,7 @@ fn check(holds: bool, message: impl FnOnce() -> String) -> garde::Result {
     if holds { Ok(()) } else { Err(garde::Error::new(message())) }
 }
 
-/// Reads an integer as JSON has it, where 7.0 is one too.
+/// Reads an integer of JSON. Numbers such as 7.0 are integers too.
 pub(crate) fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -123,19 +122,19 @@ pub(crate) fn integer<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Erro
         Integer(i64),
         Float(f64),
     }
-    /// 2^53: floats count up to here.
+    /// 2^53. Floats represent every integer up to here.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match Number::deserialize(from) {
         Ok(Number::Integer(integer)) => Ok(integer),
-        #[expect(clippy::cast_possible_truncation, reason = "whole, and within what a float counts")]
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number that a float represents exactly")]
         Ok(Number::Float(float)) if float.fract() == 0.0 && float.abs() <= EXACT => Ok(float as i64),
         _ => Err(serde::de::Error::custom("must be a 64-bit integer")),
     }
 }
 
-/// Reads a list of at most `MAX` entries: a longer one is refused by its length, before its entries are read.
+/// Reads a list of at most `MAX` entries. A longer list is refused before more of its entries are read.
 ///
-/// Whoever sends thousands of bad entries is told one error and not thousands.
+/// So a request with thousands of bad entries gets one error instead of thousands.
 pub(crate) fn list<'de, const MIN: usize, const MAX: usize, T, D>(from: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
@@ -144,7 +143,7 @@ where
     from.deserialize_seq(List::<MIN, MAX, T>(PhantomData))
 }
 
-/// As [`list`], of a field that may be missing.
+/// Like [`list`], for a field that may be missing.
 pub(crate) fn given_list<'de, const MIN: usize, const MAX: usize, T, D>(
     from: D,
 ) -> Result<Option<Vec<T>>, D::Error>
@@ -165,7 +164,7 @@ impl<'de, const MIN: usize, const MAX: usize, T: Deserialize<'de>> Visitor<'de> 
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Vec<T>, A::Error> {
-        let too_many = || serde::de::Error::custom(so_many_entries(MIN, MAX));
+        let too_many = || serde::de::Error::custom(entries_message(MIN, MAX));
         if entries.size_hint().is_some_and(|count| count > MAX) {
             return Err(too_many());
         }
@@ -180,24 +179,26 @@ impl<'de, const MIN: usize, const MAX: usize, T: Deserialize<'de>> Visitor<'de> 
     }
 }
 
-/// Reads a field that may be missing and, where it is there, must have a value: null is none.
+/// Reads a field that may be missing, but must not be null.
 pub(crate) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// As [`utc`], of a field that may be missing.
+/// Like [`utc`], for a field that may be missing.
 pub(crate) fn given_utc<'de, D: Deserializer<'de>>(from: D) -> Result<Option<NaiveDateTime>, D::Error> {
     utc(from).map(Some)
 }
 
-/// Reads an RFC 3339 time as UTC in whole microseconds, within the years that both engines store alike.
+/// Reads an RFC 3339 time, and converts it to UTC in whole microseconds.
+///
+/// Years are limited to those that both engines store alike.
 pub(crate) fn utc<'de, D: Deserializer<'de>>(from: D) -> Result<NaiveDateTime, D::Error> {
     let text = String::deserialize(from)?;
     let time = chrono::DateTime::parse_from_rfc3339(&text).map_err(|_| {
         serde::de::Error::custom("must be an RFC 3339 time with a zone, such as 2026-06-01T18:00:00Z")
     })?;
     let time = time.with_timezone(&Utc).naive_utc().trunc_subsecs(6);
-    // The engines keep a leap second differently, and most clients cannot read it.
+    // The engines store a leap second differently, and most clients cannot read it.
     if time.nanosecond() >= 1_000_000_000 {
         Err(serde::de::Error::custom("must not be a leap second"))
     } else if (1..=9999).contains(&time.year()) {

@@ -1,7 +1,7 @@
-//! SQL text with named binds, for the queries whose plan is held in place by their form.
+//! SQL text with named binds, for queries whose exact form fixes the query plan.
 //!
-//! Diesel's own `sql_query` is prepared anew on every call; a [`Statement`] is cached under its text,
-//! on either engine, and numbers its placeholders as the engine wants them.
+//! Diesel's `sql_query` is prepared on every call. A [`Statement`] is cached as a prepared statement under its text. It
+//! writes the placeholders in the syntax of the engine.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -26,13 +26,13 @@ pub enum Value {
     Time(NaiveDateTime),
     /// Text.
     Text(String),
-    /// Several ids, for the inside of `IN (…)`.
+    /// Several ids, to stand between the parentheses of `IN (…)`.
     Ids(Vec<i64>),
 }
 
-/// A query with its binds, whose rows have the SQL type `ST`.
+/// A query with its binds. `ST` is the SQL type of its rows.
 ///
-/// In its text `:name` stands for the bind of that name, as often as it is needed.
+/// In the text, `:name` stands for the bind of that name. It may occur several times.
 #[derive(Debug, Clone)]
 pub struct Statement<ST> {
     name: Option<&'static str>,
@@ -48,10 +48,10 @@ enum Piece {
 }
 
 impl<ST> Statement<ST> {
-    /// Joins `text` with its `binds`.
+    /// Creates a statement from `text` and its `binds`.
     ///
     /// # Panics
-    /// When `text` names a bind that is not there: a mistake in the query, which its first run shows.
+    /// When `text` names a bind that is missing. That is a bug in the query, and the first run shows it.
     #[must_use]
     pub fn new(text: String, binds: &[(&str, Value)]) -> Self {
         let mut pieces = Vec::new();
@@ -72,14 +72,14 @@ impl<ST> Statement<ST> {
         Self { name: None, text, pieces, row: PhantomData }
     }
 
-    /// Writes `name` before the text, as a comment: it leads from the database's log and statistics to the code.
+    /// Puts `name` before the text as a comment. It links the database's log and statistics to the code.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
         Self { name: Some(name), ..self }
     }
 }
 
-/// The statement with its name before it and `:name` for each bind, to be read by people.
+/// The statement in readable form, with its name as a comment and `:name` for each bind.
 impl<ST> fmt::Display for Statement<ST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = self.name {
@@ -115,7 +115,7 @@ impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
     }
 }
 
-/// No static id: the statement is cached under its text.
+/// Diesel caches the statement under its text, because it has no static id.
 impl<ST> QueryId for Statement<ST> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
@@ -127,16 +127,16 @@ impl<ST> Query for Statement<ST> {
 
 impl<ST> diesel::RunQueryDsl<Db> for Statement<ST> {}
 
-/// One of Diesel's own queries with its name before it, as [`Statement::named`] has it.
+/// A query in Diesel's query language with a name before it, as in [`Statement::named`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<Q> {
     name: &'static str,
     query: Q,
 }
 
-/// Gives Diesel's queries a name.
+/// Gives names to queries in Diesel's query language.
 pub(crate) trait Name: Sized {
-    /// Writes `name` before the query, as a comment: it leads from the database's log and statistics to the code.
+    /// Puts `name` before the query as a comment. It links the database's log and statistics to the code.
     fn named(self, name: &'static str) -> Named<Self> {
         Named { name, query: self }
     }
@@ -151,7 +151,7 @@ impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for Named<Q> {
     }
 }
 
-/// Cached under its text.
+/// Diesel caches the query under its text, because it has no static id.
 impl<Q> QueryId for Named<Q> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
@@ -169,7 +169,7 @@ fn push_name<DB: Backend>(name: &str, out: &mut AstPass<'_, '_, DB>) {
     out.push_sql(" */ ");
 }
 
-/// A table that SQLite reads by this index, whatever its statistics make it think of another.
+/// A table in a FROM clause that SQLite must read by this index, whatever its statistics say.
 pub(crate) fn by_index(engine: Engine, table: &str, index: &str) -> String {
     match engine {
         Engine::Sqlite => format!("{table} INDEXED BY {index}"),
@@ -177,9 +177,9 @@ pub(crate) fn by_index(engine: Engine, table: &str, index: &str) -> String {
     }
 }
 
-/// An INSERT that leaves a row alone which is already there.
+/// An INSERT that does nothing if the row already exists.
 ///
-/// Diesel's `on_conflict` does not reach through a `MultiConnection`.
+/// Diesel's `on_conflict` does not support a `MultiConnection`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OnConflictDoNothing<Insert>(pub Insert);
 

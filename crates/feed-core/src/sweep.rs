@@ -1,8 +1,8 @@
-//! Marks flyers that are over, so that feeds pass over a backlog of them without looking.
+//! The sweeper: marks expired flyers, so that the feeds' indexes leave them out.
 //!
-//! What a feed shows never depends on it: every query judges validity by the clock too. A mark only says
-//! early what the clock says anyhow, so it is set late, [`MARGIN`] after the end: the clocks of servers
-//! differ, and a flyer that one of them shows must not be hidden by another.
+//! A backlog of expired flyers then costs the feeds nothing. The content of a feed never depends on the mark, because
+//! every query checks validity by the clock too. So the mark may be set late: [`MARGIN`] after the end. It has to be,
+//! because the clocks of servers differ: a flyer that is valid by one clock must not be hidden because of another.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::dsl::sql;
@@ -13,27 +13,27 @@ use crate::db::{Database, Db, Engine};
 use crate::error::Result;
 use crate::sql::{Name as _, Statement, Value};
 
-/// How long a flyer has been over before it is marked.
+/// How long after its end a flyer is marked.
 pub const MARGIN: TimeDelta = TimeDelta::hours(1);
 
-/// How many flyers a transaction marks: on SQLite other writers wait for it.
+/// The number of flyers that one transaction marks. It is small because on SQLite other writers wait for it.
 const BATCH: u32 = 1_000;
 
-/// What a sweep did.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Swept {
-    /// Flyers that were over and are marked now.
+    /// The number of expired flyers that were marked.
     pub marked: usize,
-    /// Flyers whose mark was taken off: they are not over, by the database's clock.
+    /// The number of flyers whose mark was cleared, because they have not expired by the database's clock.
     pub cleared: usize,
 }
 
-/// Marks all that is over by the database's clock, and clears marks that do not hold, in short transactions.
+/// Marks all flyers that have expired by the database's clock, and clears wrong marks, in short transactions.
 ///
-/// Any number of servers may sweep at once. Costs two probes of an index where nothing is to be done.
+/// Any number of servers may sweep at once. It costs two index probes when there is nothing to do.
 ///
 /// # Errors
-/// [`crate::Error::Unavailable`] when the database is away; what was marked before stays so.
+/// [`crate::Error::Unavailable`] when the database cannot be reached; completed transactions stay.
 pub fn sweep(database: &Database) -> Result<Swept> {
     let now = database.read(clock)?;
     let mut swept = Swept::default();
@@ -47,7 +47,7 @@ pub fn sweep(database: &Database) -> Result<Swept> {
     }
 }
 
-/// One transaction of [`sweep`], as of `now`: nothing in it when all is done.
+/// Does the work of one transaction of [`sweep`], as of `now`. Both counts are 0 when everything is done.
 ///
 /// # Errors
 /// From the database.
@@ -59,22 +59,22 @@ pub fn sweep_batch(connection: &mut Db, now: NaiveDateTime) -> Result<Swept> {
     Ok(Swept { marked, cleared })
 }
 
-/// Marks a batch of the flyers that were over some time before `now`: one range of `flyers_to_mark`.
+/// Marks a batch of the flyers that expired more than [`MARGIN`] before `now`: one range of `flyers_to_mark`.
 #[must_use]
 pub fn mark_query(engine: Engine, now: NaiveDateTime) -> Statement<()> {
     set_mark(engine, true, "expired IS NOT TRUE AND valid_until < :at", now - MARGIN)
 }
 
-/// Takes the mark off a batch of the flyers that are not over at `now`: one range of `flyers_to_clear`.
+/// Clears the mark of a batch of the flyers that have not expired at `now`: one range of `flyers_to_clear`.
 #[must_use]
 pub fn clear_query(engine: Engine, now: NaiveDateTime) -> Statement<()> {
     set_mark(engine, false, "expired AND valid_until > :at", now)
 }
 
-/// Sets or clears the mark of a batch of flyers, found by `condition` and then by their ids.
+/// Sets or clears the mark of a batch of flyers. They are found by `condition` and updated by id.
 ///
-/// The condition is asked twice: whoever changed a row in between wins. On PostgreSQL rows that are locked
-/// are left to the next sweep, so that no two sweepers wait for each other.
+/// The update checks the condition again, so that a change in between wins. On PostgreSQL locked rows are left to the
+/// next sweep, so that sweepers do not wait for each other.
 fn set_mark(engine: Engine, expired: bool, condition: &str, at: NaiveDateTime) -> Statement<()> {
     let free = match engine {
         Engine::Sqlite => "",
@@ -90,7 +90,7 @@ fn set_mark(engine: Engine, expired: bool, condition: &str, at: NaiveDateTime) -
     .named("sweep")
 }
 
-/// The database's own time: one clock, however many servers there are.
+/// The database's time: one clock for any number of servers.
 fn clock(connection: &mut Db) -> Result<NaiveDateTime> {
     let now = match connection.engine() {
         Engine::Sqlite => "CURRENT_TIMESTAMP",

@@ -1,7 +1,7 @@
-//! A database of its own for each test, on either engine.
+//! Test databases: each test gets its own, on either engine.
 //!
-//! PostgreSQL's comes from the server that `FEED_TEST_POSTGRES` names, as a superuser; `scripts/pg run` starts one. It
-//! belongs to an ordinary role, as a service's should, and tests are that role.
+//! On PostgreSQL, `FEED_TEST_POSTGRES` must be the URL of a server, for a superuser; `scripts/pg run` starts one. The
+//! test databases belong to an ordinary role, as that of a service should, and tests connect as that role.
 
 pub mod statements;
 
@@ -12,10 +12,10 @@ use crate::db::{Database, DatabaseUrl, Engine, Parts};
 use crate::migrate;
 use crate::sql::{Statement, Value};
 
-/// The role that tests are on PostgreSQL.
+/// The PostgreSQL role that tests connect as.
 pub const ROLE: &str = "feed_test";
 
-/// Any number of tests may try at once.
+/// SQL that creates the role. Several tests may run it at once.
 const MAKE_ROLE: &str = "DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'feed_test') THEN
         CREATE ROLE feed_test LOGIN;
@@ -23,18 +23,19 @@ const MAKE_ROLE: &str = "DO $$ BEGIN
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
 END $$";
 
-/// A migrated, empty database that goes when the value does.
+/// A test database. Dropping it deletes the database.
 #[derive(Debug)]
 pub struct TestDatabase {
     /// The open database.
     pub database: Database,
-    /// Its URL, for programs that open it themselves.
+    /// The database's URL, for programs that open it themselves.
     pub url: String,
-    home: Home,
+    storage: Storage,
 }
 
+/// Where the database is stored, for its deletion.
 #[derive(Debug)]
-enum Home {
+enum Storage {
     #[expect(dead_code, reason = "deletes the folder when it is dropped")]
     Folder(tempfile::TempDir),
     Server {
@@ -44,10 +45,10 @@ enum Home {
 }
 
 impl TestDatabase {
-    /// Makes a database and migrates it.
+    /// Creates a database and migrates it.
     ///
     /// # Panics
-    /// When it cannot be made: a test has nothing to do then.
+    /// When the database cannot be created.
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         let database = Self::unmigrated(engine);
@@ -55,20 +56,20 @@ impl TestDatabase {
         database
     }
 
-    /// Makes a database without any table.
+    /// Creates a database without tables.
     ///
     /// # Panics
-    /// When it cannot be made.
+    /// When the database cannot be created.
     #[must_use]
     pub fn unmigrated(engine: Engine) -> Self {
-        let (url, home) = match engine {
+        let (url, storage) = match engine {
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().expect("a folder for the database");
-                (format!("sqlite://{}/test.db", folder.path().display()), Home::Folder(folder))
+                (format!("sqlite://{}/test.db", folder.path().display()), Storage::Folder(folder))
             }
             Engine::Postgres => {
                 let maintenance_url = std::env::var("FEED_TEST_POSTGRES").expect(
-                    "FEED_TEST_POSTGRES names a server: run the tests by scripts/test or scripts/pg run",
+                    "FEED_TEST_POSTGRES must be set: run the tests with scripts/test or scripts/pg run",
                 );
                 let name = format!("test_{:032x}", rand::random::<u128>());
                 let mut server = PgConnection::establish(&maintenance_url).expect("the test server answers");
@@ -76,28 +77,29 @@ impl TestDatabase {
                 server
                     .batch_execute(&format!("CREATE DATABASE {name} OWNER {ROLE}"))
                     .expect("a database of its own");
-                (as_role(&with_database(&maintenance_url, &name)), Home::Server { maintenance_url, name })
+                (as_role(&with_database(&maintenance_url, &name)), Storage::Server { maintenance_url, name })
             }
         };
         let parsed: DatabaseUrl = url.parse().expect("a database URL");
         let database = Database::open(&parsed, 8).expect("the database opens");
-        Self { database, url, home }
+        Self { database, url, storage }
     }
 
-    /// Writes what no call of the service does, such as a thousand rows at once; tells how many rows it wrote.
+    /// Runs a statement that no function of this crate sends, such as an insert of a thousand rows. Returns the number
+    /// of rows that it wrote.
     ///
     /// # Panics
-    /// When the engine refuses it.
+    /// When the statement fails.
     #[must_use = "a statement that wrote no row tests nothing"]
     pub fn execute(&self, text: &str, binds: &[(&str, Value)]) -> usize {
         let statement = Statement::<()>::new(text.to_owned(), binds);
         self.database.write(|connection| Ok(statement.execute(connection)?)).expect("the rows are written")
     }
 
-    /// Does `work` while another process, as far as the database can tell, holds the locks that a statement takes.
+    /// Runs `work` while another connection holds the locks that the statement `text` takes.
     ///
     /// # Panics
-    /// When the engine refuses the statement.
+    /// When the statement fails.
     pub fn while_locked<T>(&self, text: &str, work: impl FnOnce() -> T) -> T {
         let other =
             Database::open(&self.url.parse().expect("a database URL"), 1).expect("the database opens");
@@ -106,14 +108,14 @@ impl TestDatabase {
             statement.execute(connection)?;
             Ok(work())
         });
-        held.expect("the statement is taken back or kept")
+        held.expect("the statement runs and is committed")
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let Home::Server { maintenance_url, name } = &self.home {
-            // FORCE ends the pool's own connections. A server that is gone took the database with it.
+        if let Storage::Server { maintenance_url, name } = &self.storage {
+            // FORCE closes the connections of the pool. If the server has stopped, there is nothing to delete.
             if let Ok(mut connection) = PgConnection::establish(maintenance_url) {
                 let dropped = connection.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)"));
                 if let Err(error) = dropped {
@@ -124,13 +126,13 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The same server with another database.
+/// The URL with another database on the same server.
 #[must_use]
 pub fn with_database(url: &str, name: &str) -> String {
     Parts::of(url).with_database(name).to_string()
 }
 
-/// The same database as [`ROLE`].
+/// The URL with [`ROLE`] as the user.
 fn as_role(url: &str) -> String {
     let (start, parameters) = url.split_once('?').unwrap_or((url, ""));
     let others = parameters.split('&').filter(|p| !p.is_empty() && !p.starts_with("user="));
@@ -138,7 +140,7 @@ fn as_role(url: &str) -> String {
     format!("{start}?{}", parameters.join("&"))
 }
 
-/// Runs `test` on an empty database of each engine, and says on which one it failed.
+/// Runs `test` on an empty database of each engine, and prints the engine's name before each.
 pub fn on_both(test: impl Fn(&TestDatabase)) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         eprintln!("on {engine:?}");

@@ -1,9 +1,10 @@
-//! Text as a search compares it: folded, so that no case tells, in every script.
+//! Text search: case folding, the folded texts in the database, and their trigrams.
 //!
-//! What is searched is folded once, here, when it is written, and lies in tables of its own, `flyer_texts` and
-//! `user_texts`, in the same transaction as what it was made of. Each engine keeps an index of its trigrams: every three
-//! characters that follow each other. A text that holds a search holds all its trigrams; whoever finds candidates by
-//! those compares them with the text itself, so that every character is literal.
+//! Searches ignore case, in every script. Texts are folded here, once, when they are written. The tables `flyer_texts`
+//! and `user_texts` hold the folded texts; they are written in the same transaction as the originals. Each engine has
+//! an index of their trigrams, which are all sequences of three characters. A text that contains a search contains all
+//! trigrams of the search. The index finds candidates, and each is then compared with the search itself, so that every
+//! character counts literally.
 
 use std::fmt::Write;
 
@@ -16,26 +17,27 @@ use crate::models::Flyer;
 use crate::schema::{content_versions, flyer_texts, flyers, user_texts, users};
 use crate::sql::Name as _;
 
-/// Stands between the parts of a flyer's text, and in none of them: no search reaches over it.
+/// Separates the parts of a flyer's text. It occurs in no part, so that no search matches across parts.
 const SEPARATOR: char = '\u{1f}';
 
-/// How many characters an index needs of a search.
+/// The number of characters in a trigram.
 const TRIGRAM: usize = 3;
 
-/// Text whose case no longer tells: `BÄCKEREI` and `Bäckerei` are one, and so are `STRASSE` and `Straße`.
+/// Removes differences of case: `BÄCKEREI` and `Bäckerei` become equal, and so do `STRASSE` and `Straße`.
 ///
-/// Character by character: by its neighbours, a Greek sigma would be another one at the end of a word, and a part of
-/// the word would not be found in it. Down, up and down again: the capital ẞ, which is none of ß, is `ss` too then. The
-/// unit separator, which separates the parts of a stored text, becomes a space.
+/// It maps each character alone. `str::to_lowercase` gives a Greek sigma another form at the end of a word, so a part
+/// of a word would not be found in the word. Each character goes to lower case, upper case and lower case again, so
+/// that the capital ẞ becomes `ss` as well. The unit separator, which separates the parts of a stored text, becomes a
+/// space.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let text = text.chars().map(|c| if c == SEPARATOR { ' ' } else { c });
     text.flat_map(char::to_lowercase).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
-/// The text of a flyer, as it is stored.
+/// The folded text of a flyer, as it is stored: title, description and address, each followed by a separator.
 ///
-/// Separators behind the end too: there each of the last characters begins a trigram as well.
+/// Another separator at the end makes each of the last characters begin a trigram, too.
 #[must_use]
 pub fn of_flyer(title: &str, description: &str, location_address: &str) -> String {
     let mut text = String::with_capacity(title.len() + description.len() + location_address.len() + 4);
@@ -47,15 +49,15 @@ pub fn of_flyer(title: &str, description: &str, location_address: &str) -> Strin
     text
 }
 
-/// What a search is compared with of a flyer.
+/// The searchable text of a flyer.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable)]
 #[diesel(table_name = flyer_texts, treat_none_as_default_value = false)]
 pub struct FlyerText {
-    /// The flyer.
+    /// The flyer's id.
     pub flyer_id: i64,
     /// The flyer's `created_at`.
     pub created_at: NaiveDateTime,
-    /// From [`of_flyer`].
+    /// The text that [`of_flyer`] returns.
     pub text: String,
 }
 
@@ -66,47 +68,49 @@ impl From<&Flyer> for FlyerText {
     }
 }
 
-/// What a search is compared with of a creator.
+/// The searchable text of a user.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable)]
 #[diesel(table_name = user_texts, treat_none_as_default_value = false)]
 pub struct UserText {
-    /// The user.
+    /// The user's id.
     pub user_id: i64,
     /// The name, [folded](fold).
     pub text: String,
 }
 
 impl UserText {
-    /// Of a user with this name.
+    /// The searchable text of a user with this name.
     #[must_use]
     pub fn new(user_id: i64, username: &str) -> Self {
         Self { user_id, text: fold(username) }
     }
 }
 
-/// Writes the text of a flyer that has changed: behind the flyer itself, since the database forgets the text when that
-/// changes.
+/// Replaces the searchable text of a changed flyer.
+///
+/// It must run after the flyer itself is written, because a trigger deletes the text when the flyer changes.
 pub(crate) fn write_flyer(connection: &mut Db, text: FlyerText) -> QueryResult<()> {
     diesel::delete(flyer_texts::table.find(text.flyer_id)).named("flyer_text_anew").execute(connection)?;
     diesel::insert_into(flyer_texts::table).values(text).named("flyer_text_anew").execute(connection)?;
     Ok(())
 }
 
-/// The same for a name.
+/// Replaces the searchable text of a renamed user, after the user's row is written.
 pub(crate) fn write_user(connection: &mut Db, text: UserText) -> QueryResult<()> {
     diesel::delete(user_texts::table.find(text.user_id)).named("user_text_anew").execute(connection)?;
     diesel::insert_into(user_texts::table).values(text).named("user_text_anew").execute(connection)?;
     Ok(())
 }
 
-/// How many texts are written in one transaction.
+/// The number of texts that [`complete`] writes in one transaction.
 const BATCH: i64 = 1_000;
 
-/// Writes the texts of flyers and users that have none, since they are older than search or were written or changed by
-/// other means, and tells how many there were: a pass over the tables' primary keys.
+/// Writes the missing texts of flyers and users, and returns their number: a scan of the tables' primary keys.
+///
+/// A text is missing if the row is older than the search feature, or if another program wrote or changed the row.
 ///
 /// # Errors
-/// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database; what was written stays.
+/// [`crate::Error::Unavailable`] or [`crate::Error::Internal`] from the database; texts that were written stay.
 pub fn complete(database: &Database) -> Result<usize> {
     let mut written = 0;
     for complete in [complete_flyers, complete_users] {
@@ -121,12 +125,12 @@ pub fn complete(database: &Database) -> Result<usize> {
 
 struct Batch {
     written: usize,
-    /// All ids up to this one are done.
+    /// All rows with ids up to this one have a text.
     last: i64,
 }
 
 impl Batch {
-    /// Of so many rows, up to this id. Feeds have changed with them.
+    /// Records a written batch, and moves the version of feeds, because search results have changed.
     fn done(connection: &mut Db, written: usize, last: i64) -> Result<Option<Self>> {
         use content_versions::{shard, table, version};
 
@@ -138,11 +142,11 @@ impl Batch {
     }
 }
 
-fn complete_flyers(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
+fn complete_flyers(connection: &mut Db, after: i64) -> Result<Option<Batch>> {
     connection.exclude_other_writers()?;
     let lacking = flyers::table
         .left_join(flyer_texts::table)
-        .filter(flyers::id.gt(behind).and(flyer_texts::flyer_id.is_null()))
+        .filter(flyers::id.gt(after).and(flyer_texts::flyer_id.is_null()))
         .order(flyers::id)
         .limit(BATCH)
         .select(flyers::all_columns);
@@ -157,11 +161,11 @@ fn complete_flyers(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
     Batch::done(connection, rows.len(), last.id)
 }
 
-fn complete_users(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
+fn complete_users(connection: &mut Db, after: i64) -> Result<Option<Batch>> {
     connection.exclude_other_writers()?;
     let lacking = users::table
         .left_join(user_texts::table)
-        .filter(users::id.gt(behind).and(user_texts::user_id.is_null()))
+        .filter(users::id.gt(after).and(user_texts::user_id.is_null()))
         .order(users::id)
         .limit(BATCH)
         .select((users::id, users::username));
@@ -174,7 +178,7 @@ fn complete_users(connection: &mut Db, behind: i64) -> Result<Option<Batch>> {
     Batch::done(connection, rows.len(), last)
 }
 
-/// SQL for whether a stored text holds the folded `:search`.
+/// SQL for whether a stored text contains the folded `:search`.
 pub(crate) fn holds(engine: Engine, text: &str) -> String {
     match engine {
         Engine::Sqlite => format!("instr({text}, :search) > 0"),
@@ -182,15 +186,18 @@ pub(crate) fn holds(engine: Engine, text: &str) -> String {
     }
 }
 
-/// SQL for whether a flyer `f` or its creator is found by the folded `:search`: two probes of primary keys.
+/// SQL for whether the text of a flyer `f` or its creator's name contains the folded `:search`: two probes of primary
+/// keys.
 pub(crate) fn finds(engine: Engine) -> String {
     let flyer = holds(engine, "(SELECT t.text FROM flyer_texts t WHERE t.flyer_id = f.id)");
     let creator = holds(engine, "(SELECT n.text FROM user_texts n WHERE n.user_id = f.creator_id)");
     format!("({flyer} OR {creator})")
 }
 
-/// Whether an engine's index can find a folded search. SQLite's has three of any characters; PostgreSQL's has those of
-/// words, which are letters and digits (in a database whose locale knows them).
+/// Whether the engine's trigram index can find a folded search.
+///
+/// SQLite's index has trigrams of any characters. PostgreSQL's has only those inside words, which are letters and
+/// digits (if the database's locale knows them).
 pub(crate) fn has_trigrams(engine: Engine, search: &str) -> bool {
     let characters: Vec<char> = search.chars().collect();
     let mut trigrams = characters.windows(TRIGRAM);
@@ -200,17 +207,18 @@ pub(crate) fn has_trigrams(engine: Engine, search: &str) -> bool {
     }
 }
 
-/// The first and the last trigram that begin with a folded search of fewer characters, in the order of SQLite's index,
-/// which takes two that are no characters for a third.
+/// The first and last trigram that begin with a folded search of one or two characters, in the order of SQLite's index.
+///
+/// SQLite's index replaces the noncharacters U+FFFE and U+FFFF by U+FFFD.
 pub(crate) fn trigrams_from(search: &str) -> (String, String) {
     let first = search.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
     let last = format!("{first}\u{10ffff}\u{10ffff}");
     (first, last)
 }
 
-/// The trigrams of a folded search for SQLite's index: every other one, and the last, hold all its characters.
+/// The trigrams of a folded search to look up in SQLite's index: every second one, and the last.
 ///
-/// All of them would leave few candidates less, and take twice the time to find them.
+/// Together they cover all characters. All trigrams would exclude few more candidates and take twice the time.
 pub(crate) fn trigrams(search: &str) -> String {
     let characters: Vec<char> = search.chars().collect();
     let last = characters.len().saturating_sub(TRIGRAM);
@@ -218,13 +226,13 @@ pub(crate) fn trigrams(search: &str) -> String {
     let mut terms = String::new();
     for start in starts {
         let trigram: String = characters.iter().skip(start).take(TRIGRAM).collect();
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(terms, "\"{}\" ", trigram.replace('"', "\"\""));
     }
     terms
 }
 
-/// A folded search as a pattern for PostgreSQL's LIKE, every character literal.
+/// A folded search as a pattern for PostgreSQL's LIKE, with special characters escaped.
 pub(crate) fn pattern(search: &str) -> String {
     let literal = search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{literal}%")
@@ -236,7 +244,7 @@ mod tests {
     use crate::db::Engine;
 
     #[test]
-    fn case_does_not_tell() {
+    fn folding_ignores_case() {
         for (a, b) in [("BÄCKEREI", "Bäckerei"), ("STRASSE", "Straße"), ("ΟΔΟΣ", "οδος"), ("ÉTÉ", "été")]
         {
             assert_eq!(fold(a), fold(b));
@@ -247,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_has_a_case_that_tells() {
+    fn every_character_folds_like_its_other_cases() {
         for c in (0..=0x10_ffff).filter_map(char::from_u32) {
             let all = fold(&c.to_string());
             let lower: String = c.to_lowercase().collect();
@@ -257,14 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn no_search_reaches_over_two_parts() {
+    fn no_search_matches_across_parts() {
         let text = of_flyer("Bread", "Fresh\u{1f}bread", "Rome");
         assert_eq!(text, "bread\u{1f}fresh bread\u{1f}rome\u{1f}\u{1f}");
         assert!(!text.contains(&fold("d\u{1f}f")));
     }
 
     #[test]
-    fn what_indexes_are_asked_for() {
+    fn lookups_in_the_indexes() {
         assert_eq!(trigrams("abc").trim(), r#""abc""#);
         assert_eq!(trigrams("abcd").trim(), r#""abc" "bcd""#);
         assert_eq!(trigrams("äbcdef").trim(), r#""äbc" "cde" "def""#);

@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts: registration, sign-in, profile changes, tokens, password resets and deletion.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -16,27 +16,27 @@ use crate::schema::{favorites, flyers, follows, user_texts, users};
 use crate::sql::Name as _;
 use crate::text::{self, UserText};
 
-/// Who calls, as their token says: an account, and the key that its tokens carry.
+/// The identity in a token: an account id and the account's token key.
 ///
-/// The id alone proves nothing. A restored backup gives ids again, and an account that changes its key ends all of its
-/// tokens. So whatever reads for a caller compares the key, in the statement that reads the caller anyway: [`require`],
-/// [`own_profile`], [`crate::validator::current`], and every write.
+/// The id alone proves nothing. After a restore from a backup, ids are assigned again. And an account that changes its
+/// key revokes all of its tokens. So every operation for a caller compares the key, in the statement that reads the
+/// caller's row anyway: [`require`], [`own_profile`], [`crate::validator::current`], and every write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The account.
+    /// The account's id.
     pub id: i64,
-    /// 64 bits of chance.
+    /// The account's token key: 64 random bits.
     pub key: i64,
 }
 
-/// What a new account is made of.
+/// A new account.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct Registration {
-    /// Unique whatever its case.
+    /// The e-mail address. It must be unique regardless of case.
     #[garde(custom(rules::email))]
     #[schema(value_type = String, format = Email, max_length = 254, example = "anna@example.org")]
     pub email: Trimmed,
-    /// 8 to 128 characters; not trimmed. None that many people have, nor the account's own e-mail or name.
+    /// 8 to 128 characters, not trimmed. It must not be a common password, nor the account's e-mail or name.
     #[garde(custom(rules::characters(8, 128)), custom(rules::uncommon))]
     #[schema(
         min_length = 8,
@@ -45,21 +45,21 @@ pub struct Registration {
         example = "correct horse"
     )]
     pub password: String,
-    /// Made from the e-mail's local part where it is missing.
+    /// The user's name. If it is missing, it is made from the part of the e-mail before the @.
     #[serde(default)]
     #[garde(inner(custom(rules::username)))]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
     pub username: Option<Trimmed>,
 }
 
-/// What somebody signs in with.
+/// E-mail and password to sign in with.
 #[derive(Debug, Clone, Deserialize, Validate, ToSchema)]
 pub struct Credentials {
-    /// In any case.
+    /// The e-mail address, in upper or lower case.
     #[garde(skip)]
     #[schema(value_type = String, example = "anna@example.org")]
     pub email: Trimmed,
-    /// As it was given at registration.
+    /// The password, exactly as it was set.
     #[garde(skip)]
     #[schema(example = "correct horse")]
     pub password: String,
@@ -74,7 +74,7 @@ pub struct Account {
     /// The user's name.
     #[schema(example = "anna")]
     pub username: String,
-    /// As the user wrote it.
+    /// The e-mail address, as the user wrote it.
     pub email: String,
     #[serde(skip)]
     #[schema(ignore)]
@@ -82,7 +82,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// What a token of the account says.
+    /// The identity to put into a token.
     #[must_use]
     pub fn identity(&self) -> Identity {
         Identity { id: self.id, key: self.key }
@@ -95,14 +95,14 @@ impl From<User> for Account {
     }
 }
 
-/// How many accounts may share an e-mail's local part before their names get a random end.
+/// How many accounts with the same local part of an e-mail get numbered names. Later ones get a random suffix.
 const NUMBERED_NAMES: u32 = 20;
 
-/// Makes an account; hashes the password before it asks for the write lock.
+/// Creates an account. The password is hashed before the write lock is taken.
 ///
 /// # Errors
-/// [`Error::Invalid`] for input that breaks a rule, [`Error::Taken`] for an e-mail or a username in use: the
-/// e-mail where both are.
+/// [`Error::Invalid`] for input that breaks a rule; [`Error::Taken`] for an e-mail or a username in use. If both are in
+/// use, the error names the e-mail.
 pub fn register(database: &Database, registration: &Registration, now: NaiveDateTime) -> Result<Account> {
     registration.validate()?;
     let own = [Some(registration.email.as_ref()), registration.username.as_ref().map(AsRef::as_ref)];
@@ -115,13 +115,13 @@ pub fn register(database: &Database, registration: &Registration, now: NaiveDate
     let created = match &registration.username {
         Some(name) => create(name.as_ref()),
         None => match create(&database.read(|connection| free_username(connection, email))?) {
-            // Somebody else took the name between the look and the insert.
+            // Another registration took the name between the read and the insert.
             Err(Error::Taken("username")) => create(&random_username(email)),
             other => other,
         },
     };
     match created {
-        // Which of the two indexes complains first is the engine's whim.
+        // The engines check the two unique indexes in no particular order.
         Err(Error::Taken(_)) if database.read(|connection| is_registered(connection, email))? => {
             Err(Error::Taken("email"))
         }
@@ -165,7 +165,7 @@ fn is_registered(connection: &mut Db, email: &str) -> Result<bool> {
     Ok(same.named("is_registered").get_result::<i64>(connection).optional()?.is_some())
 }
 
-/// The e-mail's local part, with a number behind it where it is taken.
+/// The local part of the e-mail, with a number appended if it is taken.
 fn free_username(connection: &mut Db, email: &str) -> Result<String> {
     let local = local_part(email);
     let candidates: Vec<_> = (1..=NUMBERED_NAMES).map(|n| numbered(local, n)).collect();
@@ -190,11 +190,11 @@ fn numbered(local: &str, n: u32) -> String {
     if n == 1 { local.to_owned() } else { format!("{local}{n}") }
 }
 
-/// Finds the account that these credentials open; an unknown e-mail takes as long as a wrong password.
+/// Finds the account with these credentials. An unknown e-mail takes as long as a wrong password.
 ///
-/// The password is checked while no connection is held. `holder` is who the caller's token names, expired or not: it decides
-/// with whom their failures are counted. A token that the account has ended makes nobody its holder: whoever stole one could
-/// otherwise keep the owner out.
+/// No connection is held while the password is checked. `holder` is who the caller's token names, even an expired one. It
+/// decides which failure counter applies: see [`crate::attempts`]. A token that the account has ended makes nobody its
+/// holder. Otherwise whoever stole one could lock the owner out.
 ///
 /// # Errors
 /// [`Error::WrongCredentials`], [`Error::TooManyFailures`].
@@ -223,10 +223,10 @@ pub fn authenticate(
     user.filter(|_| right).map(Account::from).ok_or(Error::WrongCredentials)
 }
 
-/// Who the account with this e-mail is.
+/// The identity of the account with this e-mail.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] when there is no such account.
 pub fn by_email(connection: &mut Db, email: &str) -> Result<Identity> {
     let user = users::table
         .filter(users::email_key.eq(email_key(email)))
@@ -237,7 +237,7 @@ pub fn by_email(connection: &mut Db, email: &str) -> Result<Identity> {
     Ok(Identity { id, key })
 }
 
-/// The row of a caller, which is none where the account is gone or has another key.
+/// Selects the caller's row: none if the account was deleted or has another token key.
 #[diesel::dsl::auto_type(no_type_alias)]
 fn row_of(caller: Identity) -> _ {
     let id: i64 = caller.id;
@@ -245,10 +245,10 @@ fn row_of(caller: Identity) -> _ {
     users::table.find(id).filter(users::token_key.eq(key))
 }
 
-/// Makes sure that the caller, where there is one, is who they say: one probe of the primary key.
+/// Checks that the caller's account and token key are valid, if there is a caller: one probe of the primary key.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] where their account is gone, or has ended their token.
+/// [`Error::UnknownCaller`] if the account was deleted or the token has been revoked.
 pub fn require(connection: &mut Db, caller: Option<Identity>) -> Result<()> {
     let Some(caller) = caller else { return Ok(()) };
     let row = row_of(caller).select(users::id).named("caller");
@@ -256,35 +256,36 @@ pub fn require(connection: &mut Db, caller: Option<Identity>) -> Result<()> {
     found.map(|_| ()).ok_or(Error::UnknownCaller)
 }
 
-/// Makes sure that a user is there: one probe of the primary key.
+/// Checks that a user exists: one probe of the primary key.
 ///
 /// # Errors
-/// [`Error::NotFound`] when they are not.
+/// [`Error::NotFound`] when the user does not exist.
 pub(crate) fn exists(connection: &mut Db, user: i64) -> Result<()> {
     let found: Option<i64> =
         users::table.find(user).select(users::id).named("user_is_there").get_result(connection).optional()?;
     found.map(|_| ()).ok_or(Error::NotFound("user"))
 }
 
-/// Makes sure that the caller is who they say and stays so until the transaction ends, makes transactions of the same
-/// caller follow one another, and returns the account's id.
+/// Checks the caller and locks their row until the transaction ends; returns the account's id.
+///
+/// The lock keeps the account and its key unchanged, and serializes the transactions of the same caller.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] where their account is gone, or has ended their token.
+/// [`Error::UnknownCaller`] if the account was deleted or the token has been revoked.
 pub(crate) fn lock(connection: &mut Db, caller: Identity) -> Result<i64> {
     let row = row_of(caller).select(users::id);
     let found: Option<i64> = match connection {
-        // The transaction holds the only write lock already.
+        // The transaction already holds the only write lock.
         Db::Sqlite(c) => row.named("lock_caller").get_result(c).optional()?,
-        // The weakest lock that excludes itself: foreign keys to the row can still be checked.
+        // The weakest lock that excludes itself. Foreign key checks of the row are not blocked.
         Db::Postgres(c) => row.for_no_key_update().named("lock_caller").get_result(c).optional()?,
     };
     found.ok_or(Error::UnknownCaller)
 }
 
-/// Says, in the transaction that changed them, that the favorites or follows of a user are others now.
+/// Moves the version of a user's favorites and follows. It must run in the transaction that changes them.
 ///
-/// By a step of chance: see the migration that made the versions.
+/// The step is random: see the migration that created the versions.
 pub(crate) fn move_relations_version(connection: &mut Db, user: i64) -> Result<()> {
     let step = 1 + i64::from(rand::random::<u32>() >> 12);
     diesel::update(users::table.find(user))
@@ -294,7 +295,7 @@ pub(crate) fn move_relations_version(connection: &mut Db, user: i64) -> Result<(
     Ok(())
 }
 
-/// An account with what its owner may change.
+/// An account with the fields that its owner may change.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Serialize, ToSchema)]
 pub struct OwnProfile {
     /// The user's id.
@@ -303,9 +304,9 @@ pub struct OwnProfile {
     /// The user's name.
     #[schema(example = "anna")]
     pub username: String,
-    /// As the user wrote it.
+    /// The e-mail address, as the user wrote it.
     pub email: String,
-    /// Absolute, or null.
+    /// The absolute URL of the profile picture, or null.
     #[schema(required = true, format = Uri)]
     pub profile_picture_url: Option<String>,
 }
@@ -313,45 +314,47 @@ pub struct OwnProfile {
 /// The account of `caller`: one probe of the primary key.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] where it is gone, or has ended their token.
+/// [`Error::UnknownCaller`] if the account was deleted or the token has been revoked.
 pub fn own_profile(connection: &mut Db, caller: Identity) -> Result<OwnProfile> {
     let columns = (users::id, users::username, users::email, users::profile_picture_url);
     let found = row_of(caller).select(columns).named("own_profile").get_result(connection).optional()?;
     found.ok_or(Error::UnknownCaller)
 }
 
-/// What is changed of an account: what is missing stays.
+/// A change of an account. Missing fields stay as they are.
 #[derive(Debug, Clone, Default, Deserialize, Validate, ToSchema)]
 pub struct AccountChange {
-    /// 1 to 150 characters.
+    /// The new name: 1 to 150 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::username)))]
     #[schema(value_type = String, required = false, min_length = 1, max_length = 150, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$", example = "anna")]
     pub username: Option<Trimmed>,
-    /// Absolute, http or https, at most 2,048 bytes; null takes it off.
+    /// An absolute http or https URL of at most 2,048 bytes; null removes the picture.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(inner(custom(rules::http_url))))]
     #[schema(value_type = Option<String>, format = Uri, pattern = r"^https?://", max_length = 2048, example = "https://images.example.org/anna.jpg")]
     pub profile_picture_url: Option<Option<Trimmed>>,
-    /// 8 to 128 characters; not trimmed. None that many people have, nor the account's own e-mail or name. Needs the one
-    /// it replaces.
+    /// 8 to 128 characters, not trimmed. It must not be a common password, nor the account's e-mail or name.
+    /// `current_password` is required with it.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(8, 128)), custom(rules::uncommon)))]
     #[schema(value_type = String, required = false, min_length = 8, max_length = 128, pattern = r"^\s*\S[^\u0000]{6,}\S\s*$")]
     pub password: Option<String>,
-    /// The password that is replaced.
+    /// The password that is being replaced.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(skip)]
     #[schema(value_type = String, required = false)]
     pub current_password: Option<String>,
 }
 
-/// Changes the account of `caller`, and says who they are from now on where the password is another: its change ends all
-/// tokens. Passwords are checked and hashed while no connection is held.
+/// Changes the account of `caller`.
+///
+/// A new password revokes all tokens, so the result then contains the caller's new identity. No connection is held
+/// while passwords are checked and hashed.
 ///
 /// # Errors
-/// [`Error::Invalid`] for input that breaks a rule and for a wrong `current_password`, [`Error::TooManyFailures`] for
-/// wrong ones in a row, [`Error::Taken`] for a username in use, [`Error::UnknownCaller`].
+/// [`Error::Invalid`] for input that breaks a rule and for a wrong `current_password`; [`Error::TooManyFailures`] after
+/// too many wrong ones in a row; [`Error::Taken`] for a username in use; [`Error::UnknownCaller`].
 pub fn update(
     database: &Database,
     attempts: &Attempts,
@@ -364,9 +367,9 @@ pub fn update(
     let hash = change.password.as_ref().map(replace).transpose()?;
     let renewed = hash.as_ref().map(|_| Identity { key: rand::random(), ..caller });
     let profile = database.write(|connection| {
-        // Where somebody else has replaced the password since it was checked, the key is another too.
+        // If another request has replaced the password since the check, the key has changed too, and this fails.
         let user = lock(connection, caller)?;
-        // Only what is another: a name or picture that is written moves the version of everybody's feeds.
+        // Write only what differs: writing a name or picture moves the version of everybody's feeds.
         let before = own_profile(connection, caller)?;
         let name = change.username.as_ref().map(AsRef::as_ref).filter(|name| *name != before.username);
         let picture = change.profile_picture_url.as_ref().map(|url| url.as_ref().map(AsRef::as_ref));
@@ -394,7 +397,7 @@ pub fn update(
     Ok((profile, renewed))
 }
 
-/// The hash of the password that replaces the current one, which is checked.
+/// Checks the current password, and returns the hash of the new one.
 fn replacement(
     database: &Database,
     attempts: &Attempts,
@@ -418,7 +421,7 @@ fn replacement(
     password::hash(new)
 }
 
-/// Makes sure that a password is not the account's own e-mail, the part of it before the @, or name.
+/// Refuses a password that is the account's e-mail, the part of the e-mail before the @, or the name.
 fn refuse_own(password: &str, own: [Option<&str>; 2]) -> Result<()> {
     let password = password::compared(password);
     let is_own = |text: &str| {
@@ -435,10 +438,10 @@ fn wrong_current_password() -> Error {
     Error::invalid("current_password", "is not the password of this account")
 }
 
-/// Ends all tokens of the caller's account, theirs too: one UPDATE.
+/// Revokes all tokens of the caller's account, including the one of this request: one UPDATE.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] where the account is gone, or has ended their token already.
+/// [`Error::UnknownCaller`] if the account was deleted or the token has already been revoked.
 pub fn sign_out(connection: &mut Db, caller: Identity) -> Result<()> {
     let key: i64 = rand::random();
     let ended =
@@ -446,10 +449,10 @@ pub fn sign_out(connection: &mut Db, caller: Identity) -> Result<()> {
     if ended == 1 { Ok(()) } else { Err(Error::UnknownCaller) }
 }
 
-/// Ends all tokens of the account with this e-mail, for an operator.
+/// Revokes all tokens of the account with this e-mail. For operators.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] when there is no such account.
 pub fn sign_out_by_email(connection: &mut Db, email: &str) -> Result<()> {
     let user = users::table.filter(users::email_key.eq(email_key(email)));
     let key: i64 = rand::random();
@@ -458,10 +461,10 @@ pub fn sign_out_by_email(connection: &mut Db, email: &str) -> Result<()> {
     if ended == 1 { Ok(()) } else { Err(Error::NotFound("user")) }
 }
 
-/// Lifts the limit of failed sign-ins of the account with this e-mail, in all processes, for an operator.
+/// Resets the counter of failed sign-ins of the account with this e-mail, in all processes. For operators.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none.
+/// [`Error::NotFound`] when there is no such account.
 pub fn lift_limit(connection: &mut Db, email: &str) -> Result<()> {
     let user = users::table.filter(users::email_key.eq(email_key(email)));
     let lifted = diesel::update(user)
@@ -471,9 +474,9 @@ pub fn lift_limit(connection: &mut Db, email: &str) -> Result<()> {
     if lifted == 1 { Ok(()) } else { Err(Error::NotFound("user")) }
 }
 
-/// Gives the account with this e-mail a new password of 80 bits of chance, for an operator, and returns it.
+/// Sets a new password of 80 random bits for the account with this e-mail, and returns it. For operators.
 ///
-/// It ends all tokens and lifts the limit of failed sign-ins.
+/// It revokes all tokens and resets the counter of failed sign-ins.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such account.
@@ -492,13 +495,13 @@ pub fn reset_password(database: &Database, email: &str) -> Result<String> {
     Ok(password)
 }
 
-/// Deletes the account of `caller` with all that is theirs, in a transaction of the caller's.
+/// Deletes the account of `caller` with everything that belongs to it. It must run in a transaction.
 ///
-/// In this order, and at no time with a sweep or another deletion: nobody else takes locks on rows of several users, so
-/// that no two transactions wait for each other.
+/// The order of the deletions matters, and no sweep or other deletion runs at the same time. No other transaction locks
+/// rows of several users, so no deadlock can arise.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] where it is gone already, or has ended their token.
+/// [`Error::UnknownCaller`] if the account was already deleted or the token has been revoked.
 pub fn delete(connection: &mut Db, caller: Identity) -> Result<()> {
     connection.exclude_other_bulk_changes()?;
     let user = lock(connection, caller)?;

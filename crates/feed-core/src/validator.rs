@@ -1,13 +1,13 @@
-//! What says that a list of flyers is still as a caller has it, for a fraction of what reading it costs.
+//! `ETag` state: tells cheaply whether a list has changed.
 //!
-//! All that a feed shows follows from rows and from the clock. Rows change in transactions that move a version: the
-//! caller's favorites and follows one of the caller's own row, everything else one that is everybody's. The database
-//! moves the latter by triggers, in the writer's transaction: whoever sees the change sees the version moved. Between
-//! two changes only the clock tells, and only where a validity begins or ends: the latest such moments before now say
-//! which ones have passed.
+//! The content of a feed depends on rows and on the clock. Every change of a row moves a version in the same
+//! transaction. Changes of a user's favorites and follows move the version in that user's row. All other changes move a
+//! global version; triggers in the database do this. So whoever sees a change also sees the version moved. Between two
+//! changes only the clock matters, and only at moments when the validity of a flyer begins or ends. The latest such
+//! moments before now identify which ones have passed.
 //!
-//! A validator is read before the list that it stands for. What is written between the two shows in the list and not in
-//! the validator: the caller then asks once too often and never has a stale list.
+//! A validator is read before the list that it describes. A write between the two reads is in the list, but not in the
+//! validator. The caller then makes one request too many, and never keeps a stale list.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,23 +23,23 @@ use crate::signing;
 use crate::sql::{Statement, Value, by_index};
 use crate::users::Identity;
 
-/// The state of all that a viewer's lists are made of.
+/// The state of everything that a viewer's lists depend on.
 #[derive(Debug, Clone, Copy, Queryable)]
 pub struct Validator {
-    /// Of the viewer's favorites and follows; none without a viewer.
+    /// The version of the viewer's favorites and follows; none without a viewer.
     relations: Option<i64>,
-    /// Of all flyers and accounts.
+    /// The version of all flyers and accounts.
     content: i64,
-    /// When a validity last began.
+    /// When the validity of a flyer last began.
     begun: Option<NaiveDateTime>,
-    /// When one last ended, of a flyer that is not marked as expired: the mark itself moves `content`.
+    /// When the validity of a flyer last ended. Flyers marked as expired are left out: the mark itself moves `content`.
     ended: Option<NaiveDateTime>,
 }
 
-/// Makes tags of validators: equal ones stand for equal answers to the same question.
+/// Computes `ETag` values from validators: equal tags mean equal answers to the same request.
 ///
-/// Keyed, since a tag would tell anybody how much is written; and by the secret that signs cursors: with another one
-/// the links of a page are others too.
+/// Tags are keyed, because a plain one would reveal how much is written. The key comes from the secret that signs
+/// cursors, because a page contains signed cursors, which change with the secret.
 #[derive(Clone)]
 pub struct TagKey(Hmac<Sha256>);
 
@@ -56,7 +56,7 @@ impl TagKey {
         Self(signing::derive(secret, "pockitflyer tag v1"))
     }
 
-    /// The tag of what is `asked`, in the state of a validator: 22 letters, digits, `-` and `_`.
+    /// The tag of the request `asked` in the state of a validator: 22 letters, digits, `-` and `_`.
     #[must_use]
     pub fn tag(&self, asked: &str, validator: &Validator) -> String {
         let Validator { relations, content, begun, ended } = validator;
@@ -69,7 +69,9 @@ impl TagKey {
 /// The columns of [`query`].
 pub type Columns = (Nullable<BigInt>, BigInt, Nullable<Timestamp>, Nullable<Timestamp>);
 
-/// One row: a probe of the viewer's row, the few rows of `content_versions`, and the end of a range of two indexes.
+/// The query for a [`Validator`]: one row.
+///
+/// It probes the viewer's row, sums the few rows of `content_versions`, and reads the end of a range of two indexes.
 #[must_use]
 pub fn query(engine: Engine, viewer: Option<Identity>, now: NaiveDateTime) -> Statement<Columns> {
     let by = |index| by_index(engine, "flyers", index);
@@ -91,10 +93,10 @@ pub fn query(engine: Engine, viewer: Option<Identity>, now: NaiveDateTime) -> St
     .named("validator")
 }
 
-/// Reads the state at `now` of all that the lists of `viewer` are made of; makes sure that it is them.
+/// Reads the state at `now` of everything that the lists of `viewer` depend on, and checks the viewer's token key.
 ///
 /// # Errors
-/// [`Error::UnknownCaller`] where their account is gone, or has ended their token.
+/// [`Error::UnknownCaller`] if the viewer's account was deleted or their token has been revoked.
 pub fn current(connection: &mut Db, viewer: Option<Identity>, now: NaiveDateTime) -> Result<Validator> {
     let validator: Validator = query(connection.engine(), viewer, now).get_result(connection)?;
     match viewer {

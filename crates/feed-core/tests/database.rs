@@ -1,4 +1,4 @@
-//! The pools: who may write, what happens when the server cuts a connection, and how work that nobody waits for ends.
+//! Connections and pools: read-only connections, lost connections, cancellation, and the write-ahead log.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::mpsc;
@@ -29,7 +29,7 @@ fn names(c: &mut Db) -> Result<Vec<String>> {
     Ok(users::table.select(users::username).order(users::id).load(c)?)
 }
 
-/// Runs a statement about `test` from another database; `NAME` in it stands for the name of its own.
+/// Runs a statement about the database of `test` from another database. `NAME` stands for its name.
 fn from_outside(outside: &TestDatabase, test: &TestDatabase, sql: &str) -> usize {
     let name = test.url.split('?').next().unwrap().rsplit('/').next().unwrap();
     let sql = sql.replace("NAME", name);
@@ -39,7 +39,7 @@ fn from_outside(outside: &TestDatabase, test: &TestDatabase, sql: &str) -> usize
 const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'NAME'";
 
 #[test]
-fn reads_and_writes_go_on_after_the_server_cut_their_connections() {
+fn reads_and_writes_succeed_after_the_server_closed_their_connections() {
     let (test, outside) = (TestDatabase::new(Engine::Postgres), TestDatabase::unmigrated(Engine::Postgres));
     for round in ["anna", "bea", "carl"] {
         assert!(from_outside(&outside, &test, CUT) > 0);
@@ -53,7 +53,7 @@ fn reads_and_writes_go_on_after_the_server_cut_their_connections() {
 #[test]
 fn the_first_read_and_write_after_an_outage_succeed() {
     let (test, outside) = (TestDatabase::new(Engine::Postgres), TestDatabase::unmigrated(Engine::Postgres));
-    // Several connections, which the outage leaves dead in the pool.
+    // Open several connections. The outage leaves them dead in the pool.
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -103,7 +103,7 @@ fn a_url_that_libpq_cannot_read_does_not_print_its_password() {
 }
 
 #[test]
-fn a_url_may_end_and_be_written_as_libpq_lets_it() {
+fn every_form_of_url_that_libpq_accepts_works() {
     let test = TestDatabase::new(Engine::Postgres);
     let (start, parameters) = test.url.split_once('?').unwrap();
     let (name, host) = (start.rsplit('/').next().unwrap(), parameters.strip_prefix("host=").unwrap());
@@ -159,10 +159,10 @@ fn readers_of_an_embedded_file_cannot_write() {
     assert!(test.database.read(names).unwrap().is_empty());
 }
 
-/// Or a bound LIMIT has a statement planned anew at every run of it, and each column of each row takes a lock: which no
-/// count of the work shows.
+/// Without these options, SQLite plans a statement with a bound LIMIT again at every run, and takes a lock for each
+/// column of each row. Tests that count work do not show that.
 #[test]
-fn the_embedded_library_plans_once_and_takes_no_locks() {
+fn the_embedded_library_has_its_compile_options() {
     let test = TestDatabase::new(Engine::Sqlite);
     for option in ["ENABLE_QPSG", "THREADSAFE=2"] {
         let is_used = format!("sqlite_compileoption_used('{option}')");
@@ -172,7 +172,7 @@ fn the_embedded_library_plans_once_and_takes_no_locks() {
     }
 }
 
-/// A statement that ends only when it is ended.
+/// A statement that runs until it is ended; for an hour on PostgreSQL.
 fn endless(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => {
@@ -202,7 +202,7 @@ fn a_cancelled_read_ends_and_its_connection_serves_the_next() {
             begun.recv().unwrap();
             database.cancel(&token);
             assert!(matches!(read.join().unwrap(), Err(Error::TimedOut(_))));
-            // A cancellation that comes late would hit this one.
+            // A late cancel request would end this read.
             let next = database.read(|c| match c {
                 Db::Sqlite(_) => Ok(0),
                 Db::Postgres(c) => Ok(diesel::sql_query("SELECT pg_sleep(0.01)").execute(c)?),
@@ -216,7 +216,8 @@ fn a_cancelled_read_ends_and_its_connection_serves_the_next() {
 
 #[test]
 fn a_read_of_many_short_statements_is_cancelled_too() {
-    // SQLite's own statements would each be over before it looks: no read has more than a few.
+    // Not on SQLite: each statement would end before the first check of the token. No read has more than a few
+    // statements.
     let test = TestDatabase::new(Engine::Postgres);
     let token = CancelToken::default();
     let (begins, begun) = mpsc::channel();
@@ -237,7 +238,7 @@ fn a_read_of_many_short_statements_is_cancelled_too() {
 }
 
 #[test]
-fn a_check_goes_on_while_all_connections_are_in_use() {
+fn a_check_succeeds_while_all_connections_are_in_use() {
     on_both(|test| {
         let database = Database::open(&test.url.parse().unwrap(), 2).unwrap();
         std::thread::scope(|scope| {
@@ -263,7 +264,7 @@ fn a_check_goes_on_while_all_connections_are_in_use() {
     });
 }
 
-/// A read that goes on until it is dropped.
+/// A read that lasts until this is dropped.
 struct Reading(Option<(mpsc::Sender<()>, std::thread::JoinHandle<()>)>);
 
 impl Reading {
@@ -316,14 +317,14 @@ fn write_much(database: &Database) {
 }
 
 #[test]
-fn the_log_becomes_short_again_among_readers_who_overlap() {
+fn the_log_is_truncated_even_while_reads_overlap() {
     let test = TestDatabase::new(Engine::Sqlite);
     let database = &test.database;
     for _ in 0..2 {
         let mut reading = Reading::begin(database);
         while database.wal_bytes().unwrap() < 2 * WAL_LIMIT {
             write_much(database);
-            // The next one begins before the one before it ends.
+            // The next read begins before the previous one ends.
             reading = Reading::begin(database);
         }
         let is_over = std::sync::atomic::AtomicBool::new(false);
@@ -340,14 +341,14 @@ fn the_log_becomes_short_again_among_readers_who_overlap() {
             assert!(is_empty);
         });
         assert_eq!(database.wal_bytes(), Some(0));
-        // Nobody writes a longer one for what is there.
+        // The next write starts a short log.
         write_much(database);
         assert!(database.wal_bytes().unwrap() < WAL_LIMIT);
     }
 }
 
 #[test]
-fn a_long_read_keeps_the_log_and_stops_nobody() {
+fn a_long_read_keeps_the_log_but_does_not_block_writes() {
     let test = TestDatabase::new(Engine::Sqlite);
     let database = &test.database;
     let long = Reading::begin(database);
@@ -359,7 +360,7 @@ fn a_long_read_keeps_the_log_and_stops_nobody() {
     assert!(!database.empty_wal(Duration::ZERO).unwrap());
     for _ in 0..3 {
         write_much(database);
-        assert_eq!(database.copy_wal().unwrap(), held_at, "it is there as long as before");
+        assert_eq!(database.copy_wal().unwrap(), held_at, "the same reader still holds the log");
     }
     assert!(database.wal_bytes().unwrap() > 300_000);
     drop(long);
@@ -369,7 +370,7 @@ fn a_long_read_keeps_the_log_and_stops_nobody() {
 }
 
 #[test]
-fn a_log_that_was_long_is_cut_when_it_begins_anew() {
+fn sqlite_shortens_a_long_log_when_it_restarts_it() {
     let test = TestDatabase::new(Engine::Sqlite);
     let database = &test.database;
     let long = Reading::begin(database);
@@ -380,5 +381,5 @@ fn a_log_that_was_long_is_cut_when_it_begins_anew() {
     for _ in 0..3 {
         write_much(database);
     }
-    assert!(database.wal_bytes().unwrap() <= WAL_LIMIT, "by SQLite itself, with nobody looking after it");
+    assert!(database.wal_bytes().unwrap() <= WAL_LIMIT, "SQLite does this by itself");
 }

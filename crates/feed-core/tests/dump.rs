@@ -1,4 +1,4 @@
-//! What `pg_dump` writes comes back, as a whole or as data alone, into a database that has the schema already.
+//! Backups by `pg_dump` can be restored: a full dump into an empty database, and a data-only dump into a migrated one.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ struct Line {
     line: String,
 }
 
-/// The names of the tables with what people wrote.
+/// The names of the tables with user data.
 fn tables(c: &mut Db) -> Result<Vec<Line>> {
     let sql = "SELECT CAST(relname AS text) AS line FROM pg_class WHERE relkind = 'r' \
                AND relnamespace = CAST(current_schema() AS regnamespace) \
@@ -42,14 +42,14 @@ fn content(database: &Database) -> Vec<String> {
     lines.unwrap()
 }
 
-/// Writes one database into another as an operator does: `pg_dump … | psql …`.
+/// Copies one database into another as an operator does: `pg_dump … | psql …`.
 fn copy(from: &TestDatabase, options: &[&str], to: &TestDatabase, strictness: &str) {
     let mut dump = Command::new("pg_dump")
         .args(options)
         .arg(format!("--dbname={}", from.url))
         .stdout(Stdio::piped())
         .spawn()
-        .expect("pg_dump is there: it comes with PostgreSQL's client programs");
+        .expect("pg_dump is installed: it is one of PostgreSQL's client programs");
     let psql = Command::new("psql")
         .args(["--quiet", "--no-psqlrc", "--output=/dev/null", strictness, &format!("--dbname={}", to.url)])
         .stdin(dump.stdout.take().unwrap())
@@ -67,41 +67,45 @@ fn filled() -> TestDatabase {
 const STRICT: &str = "--set=ON_ERROR_STOP=1";
 
 #[test]
-fn data_alone_comes_back_into_a_migrated_database() {
+fn a_data_only_dump_restores_into_a_migrated_database() {
     let from = filled();
     assert!(content(&from.database).iter().all(|table| !table.contains(" 0 ")), "each table has rows");
     let versions = |test: &TestDatabase| {
         let sum = diesel::dsl::sql::<Text>("CAST(sum(version) AS text) FROM content_versions");
         test.database.read(|c| Ok(diesel::select(sum.clone()).get_result::<String>(c)?)).unwrap()
     };
-    // With the tables that a migration fills, psql says twice that the rows are there, and goes on.
+    // Two tables already have rows from a migration. If the dump includes them, psql reports two errors and goes on.
     let own = ["--exclude-table=__diesel_schema_migrations", "--exclude-table=content_versions"];
     for (excluded, strictness) in [(&own[..], STRICT), (&[], "--set=ON_ERROR_STOP=0")] {
         let to = TestDatabase::new(Engine::Postgres);
         let before = versions(&to);
         copy(&from, &[&["--data-only"], excluded].concat(), &to, strictness);
         assert_eq!(content(&to.database), content(&from.database));
-        assert_ne!(versions(&to), before, "who has a feed of before gets it anew");
+        assert_ne!(
+            versions(&to),
+            before,
+            "a feed that was cached before the restore is not taken for current"
+        );
         let added = to.database.write(|c| {
             let name = "INSERT INTO users (email, email_key, username, password_hash, created_at) \
                         VALUES ('late@x.y', 'late@x.y', 'late comer', '', LOCALTIMESTAMP)";
             Ok(diesel::sql_query(name).execute(c)?)
         });
-        assert_eq!(added.unwrap(), 1, "numbers go on behind those that came back");
+        assert_eq!(added.unwrap(), 1, "ids continue after the restored ones");
     }
 }
 
 #[test]
-fn all_of_it_comes_back_into_an_empty_database() {
+fn a_full_dump_restores_into_an_empty_database() {
     let (from, to) = (filled(), TestDatabase::unmigrated(Engine::Postgres));
     copy(&from, &[], &to, STRICT);
     assert_eq!(content(&to.database), content(&from.database));
     assert!(to.database.with_writer(migrate::run).unwrap().is_empty());
 }
 
-/// Or a session with another search path, such as `pg_dump`'s, finds other tables or none.
+/// Otherwise a session with another search path, such as that of `pg_dump`, would use other tables or none.
 #[test]
-fn every_function_of_ours_says_where_its_tables_are() {
+fn every_function_sets_its_search_path() {
     let test = TestDatabase::new(Engine::Postgres);
     let functions = "SELECT proname || ' ' || coalesce(array_to_string(proconfig, ', '), '') AS line FROM pg_proc \
                      WHERE pronamespace = CAST(current_schema() AS regnamespace) AND NOT EXISTS (SELECT FROM pg_depend \

@@ -1,6 +1,6 @@
-//! What PostgreSQL's errors mean where the server does not speak English and the role may not choose its language.
+//! The classification of PostgreSQL's errors if its messages are not in English and the role may not change that.
 //!
-//! `scripts/pg` starts a server that speaks German; tests are an ordinary role there.
+//! `scripts/pg` starts a server with German messages. Tests connect as an ordinary role.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::Barrier;
@@ -30,14 +30,14 @@ fn language(database: &Database) -> String {
     database.read(|c| Ok(diesel::select(setting.clone()).get_result(c)?)).unwrap()
 }
 
-/// Without it the other tests here prove little. Where the system has no German, `scripts/pg` has said so.
+/// The other tests here rely on this. If the system has no German locale, `scripts/pg` has reported that.
 #[test]
 fn an_ordinary_role_has_the_language_of_the_server_and_a_superuser_english() {
     let test = TestDatabase::unmigrated(Engine::Postgres);
     let server = std::env::var("FEED_TEST_POSTGRES").unwrap();
     let as_superuser = Database::open(&with_database(&server, name(&test)).parse().unwrap(), 1).unwrap();
     assert_eq!(language(&as_superuser), "C");
-    let Err(error) = test.database.read(|c| run(c, "SELEC")) else { panic!("it is no SQL") };
+    let Err(error) = test.database.read(|c| run(c, "SELEC")) else { panic!("this is not SQL") };
     let told = std::error::Error::source(&error).unwrap().to_string();
     if language(&test.database).starts_with("de") {
         assert!(told.starts_with("Syntaxfehler"), "{told}");
@@ -46,7 +46,7 @@ fn an_ordinary_role_has_the_language_of_the_server_and_a_superuser_english() {
 }
 
 #[test]
-fn whoever_waits_for_each_other_is_told_to_try_again() {
+fn a_deadlock_is_unavailable() {
     let test = TestDatabase::new(Engine::Postgres);
     let both_hold = Barrier::new(2);
     let (one, other) = (0, 1);
@@ -68,14 +68,14 @@ fn whoever_waits_for_each_other_is_told_to_try_again() {
 }
 
 #[test]
-fn what_takes_too_long_or_waits_too_long_is_told_apart_from_what_is_wrong() {
+fn timeouts_are_distinguished_from_wrong_statements() {
     let test = TestDatabase::new(Engine::Postgres);
     let slow = limited(&test, 200).read(|c| run(c, "SELECT pg_sleep(3600)"));
     assert!(matches!(slow, Err(Error::TimedOut(_))), "{slow:?}");
     let row = "UPDATE content_versions SET version = version + 1";
     let held_up = test.while_locked(row, || limited(&test, 400).write(|c| run(c, row)));
     assert!(matches!(held_up, Err(Error::Unavailable(_))), "{held_up:?}");
-    // Where a table is locked as a whole, a statement waits while it is read, and the error has a place in it.
+    // If a whole table is locked, the statement waits while it is parsed, and the error has a position in it.
     let table = "LOCK TABLE content_versions IN ACCESS EXCLUSIVE MODE";
     let held_up = test.while_locked(table, || limited(&test, 400).read(|c| run(c, "TABLE content_versions")));
     assert!(matches!(held_up, Err(Error::Unavailable(_))), "{held_up:?}");
@@ -91,7 +91,7 @@ fn what_takes_too_long_or_waits_too_long_is_told_apart_from_what_is_wrong() {
 }
 
 #[test]
-fn a_connection_that_is_ended_in_the_middle_of_a_statement_is_no_fault() {
+fn a_connection_that_is_closed_during_a_statement_is_unavailable() {
     let test = TestDatabase::new(Engine::Postgres);
     let sleep = "SELECT pg_sleep(3600)";
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -107,7 +107,7 @@ fn a_connection_that_is_ended_in_the_middle_of_a_statement_is_no_fault() {
 }
 
 #[test]
-fn a_server_that_takes_no_writes_is_away_for_them_and_its_connections_are_left() {
+fn a_read_only_server_is_unavailable_for_writes_and_its_connections_are_dropped() {
     let (test, outside) = (TestDatabase::new(Engine::Postgres), TestDatabase::unmigrated(Engine::Postgres));
     let set = |setting: &str| {
         let sql = format!("ALTER DATABASE {} {setting}", name(&test));
@@ -122,8 +122,8 @@ fn a_server_that_takes_no_writes_is_away_for_them_and_its_connections_are_left()
         database.read(|c| run(c, "SELECT version FROM content_versions")).unwrap();
     }
     set("RESET default_transaction_read_only");
-    // Those that the pool has opened meanwhile are found out one by one.
+    // The pool may hold two connections that were opened as read-only. Each is found out by a write.
     let refused = (0..3).take_while(|_| database.write(add).is_err()).count();
-    assert!(refused <= 2, "a connection that takes no writes was used again");
+    assert!(refused <= 2, "a read-only connection was used again");
     database.write(add).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a request may take of the database: statements and waits that go on for too long are ended.
+//! Time limits: statements, waits for locks and waits for connections that take too long are ended.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use feed_core::db::{Database, Db, Engine, Limits};
 use feed_core::testing::{TestDatabase, on_both};
 use feed_core::{Error, Result};
 
-/// Ends long before a test does, and long after any statement here that is to succeed.
+/// A limit that no statement here reaches.
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn limited(test: &TestDatabase, ms: u64) -> Database {
@@ -16,7 +16,7 @@ fn limited(test: &TestDatabase, ms: u64) -> Database {
     test.database.limited(Limits { statement, ..Limits::default() })
 }
 
-/// Runs for an hour where nothing ends it; on SQLite, for ever.
+/// Runs for an hour, or for ever on SQLite, unless it is ended.
 fn endless(c: &mut Db) -> Result<()> {
     let sql = match c.engine() {
         Engine::Sqlite => {
@@ -28,7 +28,7 @@ fn endless(c: &mut Db) -> Result<()> {
     Ok(())
 }
 
-/// Takes longer than the least limit of the tests and ends.
+/// Takes longer than the shortest limit of the tests, but ends by itself.
 fn slow(c: &mut Db) -> Result<()> {
     let sql = match c.engine() {
         Engine::Sqlite => {
@@ -52,7 +52,7 @@ fn version(test: &TestDatabase) -> i64 {
 }
 
 #[test]
-fn a_read_over_its_time_is_ended_and_the_connection_goes_on() {
+fn a_read_over_its_limit_is_ended_and_its_connection_stays_usable() {
     on_both(|test| {
         let database = limited(test, 20);
         for _ in 0..3 {
@@ -64,7 +64,7 @@ fn a_read_over_its_time_is_ended_and_the_connection_goes_on() {
 }
 
 #[test]
-fn a_write_over_its_time_leaves_nothing_and_the_writer_goes_on() {
+fn a_write_over_its_limit_is_rolled_back_and_the_writer_stays_usable() {
     on_both(|test| {
         let before = version(test);
         let database = limited(test, 200);
@@ -80,7 +80,7 @@ fn a_write_over_its_time_leaves_nothing_and_the_writer_goes_on() {
 }
 
 #[test]
-fn a_change_that_takes_too_long_is_ended_too() {
+fn an_update_statement_over_its_limit_is_ended_too() {
     on_both(|test| {
         let before = version(test);
         let ended = limited(test, 50).write(|c| {
@@ -103,9 +103,9 @@ fn a_change_that_takes_too_long_is_ended_too() {
 }
 
 #[test]
-fn work_without_limits_takes_what_it_takes_after_work_that_had_some() {
+fn work_without_limits_is_not_limited_by_those_of_earlier_work() {
     on_both(|test| {
-        // One connection each, so that it is the same one that was limited.
+        // With one connection, it is the same one that was limited before.
         let one = Database::open(&test.url.parse().unwrap(), 1).unwrap();
         let least = one.limited(Limits { statement: Some(Duration::from_millis(1)), ..Limits::default() });
         for _ in 0..2 {
@@ -118,7 +118,7 @@ fn work_without_limits_takes_what_it_takes_after_work_that_had_some() {
 }
 
 #[test]
-fn a_lock_that_does_not_come_free_is_no_slow_statement() {
+fn a_lock_that_is_not_free_in_time_is_unavailable() {
     on_both(|test| {
         let lock = "UPDATE content_versions SET version = version + 1";
         let refused = test.while_locked(lock, || limited(test, 100).write(add_version));
@@ -128,7 +128,7 @@ fn a_lock_that_does_not_come_free_is_no_slow_statement() {
 }
 
 #[test]
-fn who_finds_every_connection_lent_waits_no_longer_than_told() {
+fn the_wait_for_a_connection_is_limited() {
     on_both(|test| {
         let one = Database::open(&test.url.parse().unwrap(), 1).unwrap();
         let hasty = one.limited(Limits { connection: Duration::from_millis(1), ..Limits::default() });

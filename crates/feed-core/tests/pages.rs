@@ -1,7 +1,7 @@
-//! Pages, cursors and counts of all feeds against a brute-force model, on random data.
+//! Compares pages, cursors and counts of all feeds with a brute-force model, on random data.
 //!
-//! Flyers share few seconds and few places, so that every tie happens; validity begins and ends all around
-//! the present; rows come and go while a walk is under way.
+//! Flyers share few seconds and few locations, so that all kinds of ties occur. Validity begins and ends around the
+//! present. Rows are added and deleted between the pages of a list.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 const USERS: i64 = 6;
-/// Whose feeds are read.
+/// The user whose feeds are read.
 const VIEWER: i64 = 1;
 
 fn now() -> NaiveDateTime {
@@ -38,12 +38,12 @@ struct TestFlyer {
     age: i64,
     /// Index of [`PLACES`].
     place: usize,
-    /// Seconds from now; the halves of a second are the edge cases.
+    /// Seconds from now. Times equal to now are edge cases.
     valid_from: i64,
     valid_until: i64,
-    /// Whether a sweep found it over.
+    /// Whether the sweeper has marked it as expired.
     is_marked: bool,
-    /// 1 to 7.
+    /// The categories as bits: 1 to 7.
     categories: i16,
     /// Seconds from now at which the viewer favorited it.
     favorited: Option<i64>,
@@ -51,18 +51,18 @@ struct TestFlyer {
     title: usize,
 }
 
-/// Two at one place, two mirrored around it, one across the antimeridian, one at the pole.
+/// Two equal locations, two at the same distance from them, one beyond the antimeridian, and one at the pole.
 const PLACES: [(f64, f64); 6] =
     [(47.0, 8.0), (47.0, 8.0), (47.01, 8.0), (46.99, 8.0), (0.0, -179.9), (90.0, 0.0)];
 
-/// Of flyers that an index of texts keeps apart from the newest, and from each other: by hours and by days.
+/// Ages in seconds. The text indexes keep such flyers apart from the newest, and from each other: by hours and by days.
 const AGES: [i64; 6] = [8_000, 8_200, 20_000, 524_000, 530_000, 2_000_000];
 
-/// What a search must find whatever the case, and take literally.
+/// Titles that searches must find in any case, and with every character taken literally.
 const TITLES: [&str; 4] = ["Bäckerei", "BÄCKEREI 100%", "Straße_1", "o'Neill's"];
-/// Searches, of one, two and more characters, some of which find the creator's name or nothing.
+/// Searches of one, two and more characters. Some match a creator's name, or nothing.
 const SEARCHES: [&str; 10] = ["bäck", "STRASSE", "äckerei", "%", "_", "O'N", "R2", "user2", "0%", "xyz"];
-/// In millimetres: one place, the places around it, half the globe.
+/// Radii in millimetres, which cover one location, the locations around it, and half the globe.
 const RADII: [i64; 3] = [1, 2_000_000, 10_000_000_000];
 
 fn flyer() -> impl Strategy<Value = TestFlyer> {
@@ -98,13 +98,13 @@ struct World {
     follows: BTreeSet<i64>,
     location: Option<usize>,
     categories: Option<i16>,
-    /// Asked only with a location.
+    /// Set only with a location.
     radius_mm: Option<i64>,
     search: Option<&'static str>,
-    /// What leads to the pages; none where the product chooses.
-    lead: Option<AccessPath>,
+    /// The access path; none if the code under test chooses it.
+    path: Option<AccessPath>,
     size: u32,
-    /// Flyers that go, and ones that come, between two pages.
+    /// Flyers that are deleted and added between two pages.
     deleted: Vec<usize>,
     added: Vec<TestFlyer>,
 }
@@ -131,19 +131,19 @@ fn world() -> impl Strategy<Value = World> {
         vec(flyer(), 0..4),
     )
         .prop_map(
-            |(flyers, follows, location, categories, (radius_mm, search, lead), size, deleted, added)| {
+            |(flyers, follows, location, categories, (radius_mm, search, path), size, deleted, added)| {
                 let deleted = if flyers.is_empty() {
                     Vec::new()
                 } else {
                     deleted.iter().map(|i| i.index(flyers.len())).collect()
                 };
                 let radius_mm = location.and(radius_mm);
-                World { flyers, follows, location, categories, radius_mm, search, lead, size, deleted, added }
+                World { flyers, follows, location, categories, radius_mm, search, path, size, deleted, added }
             },
         )
 }
 
-/// A flyer as the model knows it.
+/// A flyer in the model.
 #[derive(Debug, Clone)]
 struct Known {
     id: i64,
@@ -155,7 +155,7 @@ impl World {
         self.location.map(|i| Location { latitude: PLACES[i].0, longitude: PLACES[i].1 })
     }
 
-    /// What a feed is sorted by, ascending.
+    /// The sort key of a feed, ascending.
     fn position(&self, Known { id, flyer }: &Known, order: Order) -> (i64, i64, i64) {
         if let (Order::Favorited, Some(favorited)) = (order, flyer.favorited) {
             return (-favorited, 0, -id);
@@ -165,7 +165,7 @@ impl World {
         (flyer.age, self.location().map(|l| l.distance_mm(place)).unwrap_or_default(), -id)
     }
 
-    /// Whether a flyer is within the radius and has the text.
+    /// Whether a flyer is within the radius and matches the search.
     fn is_found(&self, flyer: &TestFlyer) -> bool {
         let (latitude, longitude) = PLACES[flyer.place];
         let place = Location { latitude, longitude };
@@ -178,7 +178,7 @@ impl World {
         self.location().zip(self.radius_mm).is_none_or(is_near) && self.search.is_none_or(has)
     }
 
-    /// The ids of a feed, in its order: by the contract's words, without a database.
+    /// The ids of a feed in its order, computed without a database.
     fn expected(&self, known: &[Known], feed: Feed, order: Order) -> Vec<i64> {
         let mut ids: Vec<_> = known
             .iter()
@@ -197,8 +197,8 @@ impl World {
         ids.into_iter().map(|(_, _, id)| -id).collect()
     }
 
-    /// The feed behind the position of `gap`, which may be gone.
-    fn expected_behind(&self, known: &[Known], feed: Feed, order: Order, gap: &Known) -> Vec<i64> {
+    /// The ids of a feed after the position of `gap`, a flyer that may be deleted.
+    fn expected_after(&self, known: &[Known], feed: Feed, order: Order, gap: &Known) -> Vec<i64> {
         let at = self.position(gap, order);
         let find = |id: i64| known.iter().find(|k| k.id == id).unwrap();
         self.expected(known, feed, order)
@@ -248,7 +248,7 @@ fn insert_flyer(c: &mut Db, flyer: &TestFlyer) -> Known {
     Known { id, flyer: flyer.clone() }
 }
 
-/// Makes the world in an emptied database.
+/// Empties the database and inserts the world.
 fn build(c: &mut Db, world: &World) -> Vec<Known> {
     c.batch_execute("DELETE FROM users").unwrap();
     for id in 1..=USERS {
@@ -275,7 +275,7 @@ fn build(c: &mut Db, world: &World) -> Vec<Known> {
 struct Reader<'a> {
     connection: &'a mut Db,
     listing: Listing,
-    lead: Option<AccessPath>,
+    path: Option<AccessPath>,
     size: u32,
 }
 
@@ -283,14 +283,14 @@ impl Reader<'_> {
     fn load(&mut self, start: Start) -> Page<FlyerCard> {
         let page = PageRequest { start, size: self.size };
         let request = FeedRequest { listing: self.listing.clone(), page, now: now() };
-        match self.lead {
+        match self.path {
             None => feed::load(self.connection, &request),
-            Some(lead) => feed::load_by(self.connection, &request, AccessPaths::from(lead)),
+            Some(path) => feed::load_by(self.connection, &request, AccessPaths::from(path)),
         }
         .unwrap()
     }
 
-    /// Follows links from `start` to where there is none, and returns the pages passed.
+    /// Follows links from `start` until there is none, and returns all pages.
     fn walk(
         &mut self,
         start: Start,
@@ -331,10 +331,10 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
             radius_mm: world.radius_mm,
             search: world.search.map(feed_core::text::fold),
         };
-        let mut reader = Reader { connection: c, listing, lead: world.lead, size: world.size };
+        let mut reader = Reader { connection: c, listing, path: world.path, size: world.size };
         let size = world.size as usize;
 
-        // Forward by cursor: everything once, in order, full pages, an exact end.
+        // Forward by cursor: every flyer once and in order, full pages, and no `next` on the last one.
         let pages = reader.walk(Start::Page(1), |p| p.next);
         prop_assert_eq!(ids(&pages), &expected[..]);
         prop_assert_eq!(pages.len(), expected.len().div_ceil(size).max(1));
@@ -343,7 +343,7 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         prop_assert!(pages[0].previous.is_none());
         prop_assert!(pages[1..].iter().all(|p| p.previous.is_some()));
 
-        // By number: the same pages, and an empty one past the end whose way back is the list's end.
+        // By number: the same pages, and an empty page past the end, whose `previous` leads to the end of the list.
         for (n, page) in (1..).zip(&pages) {
             let numbered = reader.load(Start::Page(n));
             prop_assert_eq!(&numbered.items, &page.items);
@@ -358,7 +358,7 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         back.reverse();
         prop_assert_eq!(ids(&back), &expected[..]);
 
-        // Each page's way back leads to the page before it; the first page's from behind it, to the first.
+        // The `previous` of each page leads to the page before it, and the `next` of that one back again.
         for pair in pages.windows(2) {
             let before = reader.load(Start::Cursor(pair[1].previous.unwrap()));
             prop_assert_eq!(&before.items, &pair[0].items);
@@ -380,8 +380,8 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
             prop_assert_eq!(card.distance_km.is_some(), world.location.is_some());
         }
 
-        // Rows go and come after the first page. What was there all along is seen exactly once; the cursor
-        // survives its row; the way back from an emptied page misses nothing.
+        // Delete and add rows after the first page. Rows that exist all the time are seen exactly once. The cursor
+        // stays valid without its row. Going back from an emptied page skips nothing.
         let first = reader.load(Start::Page(1));
         let gap = first.items.last().and_then(|last| known.iter().find(|k| k.id == last.id)).cloned();
         for &index in &world.deleted {
@@ -394,9 +394,9 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         if let (Some(next), Some(gap)) = (first.next, gap) {
             let rest = reader.walk(Start::Cursor(next), |p| p.next);
             let rest_ids = ids(&rest);
-            // Everything of the changed list that lies behind the gap, which the first page's last row names.
-            let behind = world.expected_behind(&known, feed, order, &gap);
-            prop_assert_eq!(&rest_ids, &behind);
+            // The rest is everything in the changed list after the position of the first page's last row.
+            let after = world.expected_after(&known, feed, order, &gap);
+            prop_assert_eq!(&rest_ids, &after);
             let last = rest.last().unwrap();
             let mut all = reader.walk(Start::Cursor(last.previous.unwrap()), |p| p.previous);
             all.reverse();
@@ -419,7 +419,7 @@ fn run(engine: Engine) {
     let config = Config { cases: 96, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&world(), |world| {
-            // One transaction a world: nothing of it is to survive a power cut.
+            // One transaction for each world avoids syncing every write to disk.
             let check = |c: &mut Db| c.transaction(|c| QueryResult::Ok(check(c, &world)));
             database.database.with_writer(|c| Ok(check(c)?)).unwrap()
         })

@@ -1,4 +1,4 @@
-//! The migrations of both engines.
+//! The migrations of both engines, and the rules that the database enforces.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ struct Line {
     line: String,
 }
 
-/// Everything that the catalogue knows of the schema, a line each.
+/// Every object of the schema, from the engine's catalogue, a line each.
 fn catalogue(c: &mut Db) -> BTreeSet<String> {
     let query = match c.engine() {
         Engine::Sqlite => "SELECT type || ' ' || name || ' ' || coalesce(sql, '') AS line FROM sqlite_schema",
@@ -91,15 +91,15 @@ fn extensions_may_be_in_a_schema_of_their_own() {
     test.database.with_writer(migrate::run).unwrap();
     let path = diesel::dsl::sql::<Text>("current_setting('search_path')");
     let path: String = test.database.with_writer(|c| Ok(diesel::select(path).get_result(c)?)).unwrap();
-    assert!(!path.contains("Their own"), "the connection is as it was: {path}");
+    assert!(!path.contains("Their own"), "the search path is restored: {path}");
     let definition = "SELECT indexdef AS line FROM pg_indexes WHERE indexname = 'flyer_texts_trigrams'";
     let definition: Line = test.database.read(|c| Ok(diesel::sql_query(definition).get_result(c)?)).unwrap();
     assert!(definition.line.contains("\"Their own\".gin_trgm_ops"), "{}", definition.line);
 }
 
-/// Rights that an ordinary role may lack, and what else a server may refuse.
+/// Missing privileges of an ordinary role, and other reasons why a server may refuse.
 #[test]
-fn migrations_that_cannot_run_say_so_before_the_first_begins() {
+fn missing_requirements_are_reported_before_the_first_migration() {
     let trigrams = ["CREATE SCHEMA extensions", "CREATE EXTENSION pg_trgm SCHEMA extensions"];
     for (statements, told) in [
         (
@@ -130,7 +130,7 @@ fn migrations_that_cannot_run_say_so_before_the_first_begins() {
 }
 
 #[test]
-fn tables_of_another_role_are_told_before_a_migration_begins() {
+fn tables_of_another_role_are_reported_before_a_migration_begins() {
     let test = TestDatabase::new(Engine::Postgres);
     let server = std::env::var("FEED_TEST_POSTGRES").unwrap();
     let name = test.url.split(['/', '?']).nth(3).unwrap();
@@ -186,7 +186,7 @@ const PRINTED_TABLE: &str = r"
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> '__diesel_schema_migrations'
     ORDER BY relname";
 
-/// What it prints of foreign keys: those that are the only one between two tables.
+/// The foreign keys as the diesel CLI prints them: only those that are the single one between two tables.
 const PRINTED_KEY: &str = "
     SELECT format('diesel::joinable!(%s -> %s (%s));', conrelid::regclass, confrelid::regclass, attname) AS line
     FROM (
@@ -203,9 +203,9 @@ const PRINTED_NAME: &str = "
     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> '__diesel_schema_migrations'
     ORDER BY relname";
 
-/// `scripts/nightly` asks the diesel CLI itself, which writes the file where it is behind: `diesel migration run`.
+/// `scripts/nightly` checks the same with the diesel CLI. `diesel migration run` updates an outdated file.
 #[test]
-fn schema_rs_is_what_the_migrations_make() {
+fn schema_rs_matches_the_migrations() {
     let test = TestDatabase::new(Engine::Postgres);
     let lines = |c: &mut Db, query: &str, between: &str| {
         let lines: Vec<Line> = diesel::sql_query(query).load(c).unwrap();
@@ -223,7 +223,7 @@ fn schema_rs_is_what_the_migrations_make() {
 }
 
 #[test]
-fn every_account_has_a_key_of_its_own_however_it_came() {
+fn every_account_gets_a_key_of_its_own_by_insert_and_by_migration() {
     on_both(|test| {
         let insert = |ids: std::ops::Range<i64>| {
             for id in ids {
@@ -247,7 +247,7 @@ fn every_account_has_a_key_of_its_own_however_it_came() {
         );
         let down = std::fs::read_to_string(down).unwrap();
         let before = keys();
-        // As the database was before there were keys.
+        // Bring the database back to the version without keys, and migrate it.
         test.database
             .with_writer(|c| {
                 c.batch_execute(&down)?;
@@ -278,7 +278,7 @@ fn every_model_selects() {
 }
 
 #[test]
-fn the_database_keeps_the_rules_too() {
+fn the_database_enforces_the_rules_too() {
     on_both(|test| {
         let user = "INSERT INTO users (id, email, email_key, username, password_hash, created_at) \
                     VALUES (1, 'a@b.c', 'a@b.c', 'a', '', '2026-01-01 00:00:00'), \
@@ -330,6 +330,6 @@ fn the_database_keeps_the_rules_too() {
         assert!(!execute("INSERT INTO flyer_images VALUES (1, 6, 'https://a.b/c')"));
         assert!(execute("DELETE FROM users"));
         let left = test.database.read(|c| Ok(flyers::table.count().get_result::<i64>(c)?)).unwrap();
-        assert_eq!(left, 0, "what a user made goes with them");
+        assert_eq!(left, 0, "flyers are deleted with their creator");
     });
 }

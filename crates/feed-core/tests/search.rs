@@ -1,4 +1,4 @@
-//! What a search and a place find right after a write, whatever leads to it.
+//! Results of searches and of circles right after a write, by every access path.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -45,32 +45,32 @@ fn change(database: &Database, creator: Identity, flyer: i64, members: &serde_js
     database.write(|c| flyers::update(c, creator, flyer, &change, now())).unwrap();
 }
 
-/// What a list has, which every lead must find.
+/// The ids of a list. Every access path must find the same.
 fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
     let page = PageRequest { start: Start::Page(1), size: 10 };
     let request = FeedRequest { listing: listing.clone(), page, now: now() };
-    let ids = |c: &mut Db, leads: Option<AccessPaths>| {
-        let page = match leads {
+    let ids = |c: &mut Db, paths: Option<AccessPaths>| {
+        let page = match paths {
             None => feed::load(c, &request),
-            Some(leads) => feed::load_by(c, &request, leads),
+            Some(paths) => feed::load_by(c, &request, paths),
         }?;
         assert_eq!(page.count.value as usize, page.items.len());
         Ok(page.items.iter().map(|card| card.id).collect::<Vec<_>>())
     };
     let chosen = test.database.read(|c| ids(c, None)).unwrap();
-    for lead in [AccessPath::Feed, AccessPath::Place, AccessPath::Text] {
-        let led = test.database.read(|c| ids(c, Some(lead.into()))).unwrap();
-        assert_eq!(led, chosen, "{lead:?} of {listing:?}");
+    for path in [AccessPath::Feed, AccessPath::Place, AccessPath::Text] {
+        let by_path = test.database.read(|c| ids(c, Some(path.into()))).unwrap();
+        assert_eq!(by_path, chosen, "{path:?} of {listing:?}");
     }
     chosen
 }
 
-/// What a search of the main feed finds, whatever leads there.
+/// The results of a search in the main feed, by every access path.
 fn searched(test: &TestDatabase, search: &str) -> Vec<i64> {
     found(test, &Listing { search: Some(text::fold(search)), ..Feed::All(None).into() })
 }
 
-/// The feeds of `viewer`, who follows `creator` and favorited all of theirs.
+/// The feeds of `viewer`, who follows `creator` and favorited all of their flyers.
 fn feeds(creator: Identity, viewer: Identity) -> [Feed; 4] {
     let (creator, viewer) = (creator.id, viewer.id);
     let by_creator = Feed::Creator { creator, viewer: Some(viewer) };
@@ -109,7 +109,7 @@ fn a_write_shows_in_the_next_search() {
 }
 
 #[test]
-fn a_flyer_that_moves_shows_where_it_is() {
+fn a_flyer_with_a_new_location_is_found_there() {
     on_both(|test| {
         let database = &test.database;
         let (creator, viewer) = (register(database, "creator"), register(database, "viewer"));
@@ -133,7 +133,7 @@ fn a_flyer_that_moves_shows_where_it_is() {
         for (latitude, longitude) in places {
             change(database, creator, flyer, &json!({"latitude": latitude, "longitude": longitude}));
             for km in [2, 40, 500] {
-                // The same place by another number, or one as near as numbers can tell.
+                // The same location with another number, or one that is as near as numbers can express.
                 let other = if longitude == 0.0 { -2.2e-309 } else { -longitude };
                 assert!(is_near(latitude, other, km), "{latitude} {longitude} {km}");
                 assert!(is_near(latitude, longitude, km), "{latitude} {longitude} {km}");
@@ -144,13 +144,13 @@ fn a_flyer_that_moves_shows_where_it_is() {
 }
 
 #[test]
-fn what_search_lacks_is_completed() {
+fn missing_texts_are_completed() {
     on_both(|test| {
         let database = &test.database;
         let creator = register(database, "Jürg");
         let flyer = publish(database, creator, "Bäckerei");
         assert_eq!(text::complete(database).unwrap(), 0);
-        // As after a migration, or when another program has written.
+        // The state after a migration, or after another program has written.
         assert_eq!(test.execute("DELETE FROM flyer_texts", &[]), 1);
         assert_eq!(test.execute("DELETE FROM user_texts", &[]), 1);
         let search = |text: &str| searched(test, text);
@@ -163,7 +163,7 @@ fn what_search_lacks_is_completed() {
 }
 
 #[test]
-fn a_text_is_never_older_than_what_it_was_made_of() {
+fn a_text_is_never_older_than_its_original() {
     on_both(|test| {
         let database = &test.database;
         let creator = register(database, "Jürg");
@@ -172,7 +172,7 @@ fn a_text_is_never_older_than_what_it_was_made_of() {
         let key = validator::TagKey::derive(b"of this test");
         let tag = || key.tag("", &database.read(|c| validator::current(c, None, now())).unwrap());
 
-        // As by a version of this service that knows no search.
+        // The writes of a version of this service without search.
         assert_eq!(test.execute("UPDATE flyers SET title = 'Konditorei'", &[]), 1);
         assert_eq!(test.execute("UPDATE users SET username = 'Beat'", &[]), 1);
         for old in ["bäckerei", "jürg"] {
@@ -184,7 +184,7 @@ fn a_text_is_never_older_than_what_it_was_made_of() {
         for new in ["konditorei", "beat"] {
             assert_eq!(search(new), [flyer], "{new}");
         }
-        // And what is changed by us is whole, whatever lacked.
+        // A change by this version writes the whole text, even if it was missing.
         assert_eq!(test.execute("DELETE FROM flyer_texts", &[]), 1);
         assert_eq!(test.execute("DELETE FROM user_texts", &[]), 1);
         change(database, creator, flyer, &json!({"description": "Torten"}));
@@ -194,14 +194,14 @@ fn a_text_is_never_older_than_what_it_was_made_of() {
             assert_eq!(search(text), [flyer], "{text}");
         }
         assert_eq!(text::complete(database).unwrap(), 0);
-        // Nothing else of a flyer has its text written again.
+        // A change of other fields keeps the text.
         change(database, creator, flyer, &json!({"latitude": 1.0}));
         assert_eq!(search("torten"), [flyer]);
     });
 }
 
 #[test]
-fn characters_are_found_by_one_and_by_two() {
+fn searches_of_one_and_two_characters_find_unusual_ones() {
     on_both(|test| {
         let database = &test.database;
         let creator = register(database, "creator");
@@ -225,7 +225,7 @@ fn characters_are_found_by_one_and_by_two() {
             assert!(!search("\u{fffd}") && !search("\u{fffe}q"));
         };
         finds_them();
-        // In SQLite's index too: see the migration.
+        // Also when SQLite's index contains them: see the migration.
         for number in 0..16 {
             publish(database, creator, &format!("Bread {number}"));
         }

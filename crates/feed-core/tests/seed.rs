@@ -1,4 +1,4 @@
-//! The demo data: the same on both engines, within the rules, and never in the way of other data.
+//! Demo data is the same on both engines, obeys the rules, and does not affect other data.
 #![expect(clippy::unwrap_used, reason = "a panic in a test's helper is the report, too")]
 
 use chrono::{Days, NaiveDate, NaiveDateTime};
@@ -29,10 +29,10 @@ fn seed(database: &Database, plan: &Plan) -> Outcome {
     seed::seed(database, plan, now(), false, &mut |_| {}).unwrap()
 }
 
-/// An image, as the model has it, which cannot be selected by itself.
+/// The columns of an image: the model of images cannot be selected without its flyer.
 type Image = (i64, i16, String);
 
-/// Every row but the migrations.
+/// All rows of these tables.
 #[derive(Debug, Clone, PartialEq)]
 struct Rows {
     users: Vec<User>,
@@ -106,7 +106,7 @@ fn the_same_seed_gives_the_same_rows_on_both_engines() {
         rows
     };
     let sqlite = rows(Engine::Sqlite, SMALL);
-    // `assert!`: the difference would be thousands of lines.
+    // `assert!`, because `assert_eq!` would print thousands of lines.
     assert!(sqlite == rows(Engine::Postgres, SMALL), "the engines differ");
     assert!(sqlite == rows(Engine::Sqlite, SMALL), "two runs differ");
     let other = rows(Engine::Sqlite, Plan { seed: 2, ..SMALL });
@@ -115,7 +115,7 @@ fn the_same_seed_gives_the_same_rows_on_both_engines() {
 }
 
 #[test]
-fn the_personas_have_their_numbers_and_can_sign_in() {
+fn the_personas_have_their_numbers_of_relations_and_can_sign_in() {
     on_both(|test| {
         let Outcome::Added(added) = seed(&test.database, &DEMO) else { panic!("nothing was added") };
         let rows = Rows::of(&test.database);
@@ -148,7 +148,10 @@ fn every_row_obeys_the_rules() {
         let Rows { users, flyers, images, follows, favorites } = Rows::of(&test.database);
         let today = now().date().and_hms_opt(0, 0, 0).unwrap();
         let user = |id| &users[users.binary_search_by_key(&id, |user| user.id).unwrap()];
-        assert!(flyers.is_sorted_by_key(|flyer| (flyer.created_at, flyer.id)), "published in another order");
+        assert!(
+            flyers.is_sorted_by_key(|flyer| (flyer.created_at, flyer.id)),
+            "ids follow the order of publication"
+        );
 
         for user in &users {
             let email = user.email.as_str();
@@ -234,7 +237,7 @@ fn a_second_run_adds_nothing() {
     });
 }
 
-/// Registers somebody and publishes a flyer of theirs.
+/// Registers a user and publishes a flyer of theirs.
 fn foreign_account(database: &Database, username: &str) -> Identity {
     let registration = Registration {
         email: Trimmed(format!("{username}@example.org")),
@@ -274,7 +277,7 @@ fn other_accounts_are_refused_unless_forced_and_never_touched() {
 
         let refused = seed::seed(database, &SMALL, now(), false, &mut |_| {}).unwrap_err();
         assert!(matches!(&refused, Error::Invalid(fields) if fields[0].field == "force"), "{refused}");
-        assert!(Rows::of(database) == before, "a refusal has left something");
+        assert!(Rows::of(database) == before, "a refusal changed rows");
 
         let outcome = seed::seed(database, &SMALL, now(), true, &mut |_| {}).unwrap();
         assert!(matches!(outcome, Outcome::Added(Added { users: 40, flyers: 200, .. })));
@@ -282,7 +285,7 @@ fn other_accounts_are_refused_unless_forced_and_never_touched() {
         assert_eq!(after.users[..2], before.users);
         assert_eq!(after.flyers[..2], before.flyers);
         assert_eq!(after.images[..2], before.images);
-        assert!(after.users[2].id > gone, "the id of a deleted account was given again");
+        assert!(after.users[2].id > gone, "the id of a deleted account was used again");
         assert_eq!(after.user(seed::POWER).username, "power.demo3");
         let demo = |id| id >= after.users[2].id;
         assert!(after.follows.iter().all(|follow| demo(follow.follower_id) && demo(follow.followed_id)));
@@ -294,7 +297,7 @@ fn other_accounts_are_refused_unless_forced_and_never_touched() {
 }
 
 #[test]
-fn life_goes_on_after_a_seed() {
+fn new_rows_get_the_next_ids_after_a_seed() {
     on_both(|test| {
         seed(&test.database, &SMALL);
         let last = Rows::of(&test.database);
@@ -311,7 +314,7 @@ fn a_failure_leaves_nothing() {
             let run = |connection: &mut Db| Ok(diesel::sql_query(sql).execute(connection)?);
             test.database.with_writer(run).unwrap();
         };
-        // The favorites are loaded last.
+        // Favorites are loaded last, so a failure there comes after all other rows.
         run("ALTER TABLE favorites RENAME COLUMN flyer_created_at TO renamed");
         let failed = seed::seed(&test.database, &SMALL, now(), false, &mut |_| {});
         assert!(matches!(failed, Err(Error::Internal(_))), "{failed:?}");

@@ -1,8 +1,8 @@
-//! The SQL that requests send, as files that people read: `sql/sqlite` and `sql/postgres`.
+//! Compares the SQL that requests send with readable files in `sql/sqlite` and `sql/postgres`.
 //!
-//! `statements.txt` names every statement, with the hash of its text. A file of its own shows each kind, a clause a line
-//! and with `:name` for each bind; what the file does not show of a kind (another grid, a category more) has its line in
-//! the list alone. `FEED_SQL=write` writes all of them anew: read what changed before you commit it.
+//! `statements.txt` lists every statement with the hash of its text. A file for each kind of statement shows its text,
+//! a clause a line and with `:name` for each bind. Variants of a kind (another grid, one more category) are in the list
+//! only. `FEED_SQL=write` writes all files again. Read the changes before you commit them.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,15 +30,16 @@ fn now() -> NaiveDateTime {
     "2026-06-01T12:00:00".parse().unwrap()
 }
 
-/// Every statement by its name; those that have a file of their own are marked.
+/// Every statement by its name.
 #[derive(Default)]
 struct Catalogue {
+    /// The text by name, and whether it has a file of its own.
     texts: BTreeMap<String, (String, bool)>,
     seen: BTreeSet<String>,
 }
 
 impl Catalogue {
-    /// Adds a statement, unless its text is there already under the name of an earlier one.
+    /// Adds a statement, unless an earlier one has the same text.
     fn add(&mut self, name: &str, text: String, has_file: bool) {
         if self.seen.insert(statements::shape(&text)) {
             let before = self.texts.insert(name.to_owned(), (text, has_file));
@@ -63,7 +64,7 @@ const FEEDS: [(&str, Feed, Order); 6] = [
     ("own", Feed::Creator { creator: VIEWER, viewer: Some(VIEWER) }, Order::Newest),
 ];
 
-/// Radii in kilometres whose circles are covered by cells of each of the three grids.
+/// Radii in kilometres, one for each of the three grids that cover a circle.
 const RADII: [(&str, i64); 3] = [("small", 1), ("medium", 50), ("large", 300)];
 
 const SEARCHES: [(&str, Option<&str>); 3] =
@@ -72,7 +73,7 @@ const SEARCHES: [(&str, Option<&str>); 3] =
 const PATHS: [(&str, AccessPath); 3] =
     [("_by_feed", AccessPath::Feed), ("_by_place", AccessPath::Place), ("_by_text", AccessPath::Text)];
 
-/// Pages, counts and surveys of every list that can be asked for.
+/// Adds the pages, counts and surveys of every possible list.
 fn lists(engine: Engine, catalogue: &mut Catalogue) {
     let location = Location { latitude: 47.4, longitude: 8.5 };
     let places = [("", None, None), ("_located", Some(location), None)].into_iter();
@@ -96,14 +97,14 @@ fn lists(engine: Engine, catalogue: &mut Catalogue) {
                     let near = if radius_mm.is_some() { "_near" } else { place };
                     let grid = if radius_mm.is_some() { format!("_{place}") } else { String::new() };
                     let what = format!("{feed_name}{near}{searched}{of_category}");
-                    // A category adds one condition, and the grids differ in the name of an index.
+                    // Variants without a file: a category adds one condition, and grids differ in the name of an index.
                     let is_plain = categories.is_none() && (radius_mm.is_none() || *place == "medium");
                     if listing.access_paths().is_none() {
                         let survey = feed::survey_query(engine, &listing).to_string();
                         catalogue.add(&format!("feed_survey_{what}{grid}"), survey, is_plain);
                     }
                     for (by, path) in PATHS {
-                        // Of a list with one access path, the name does not say it.
+                        // If a list has one access path, it is not part of the name.
                         let by = if listing.access_paths().is_some() && path == AccessPath::Feed {
                             ""
                         } else {
@@ -117,7 +118,7 @@ fn lists(engine: Engine, catalogue: &mut Catalogue) {
                         {
                             let request =
                                 FeedRequest { listing: listing.clone(), page: page(direction), now: now() };
-                            // Backward, a search or a place differs as the feed alone does.
+                            // Backward, a search or a circle changes the same parts as in a plain feed.
                             let is_shown = is_plain
                                 && (direction == Direction::Forward
                                     || (near != "_near" && searched.is_empty()));
@@ -132,7 +133,7 @@ fn lists(engine: Engine, catalogue: &mut Catalogue) {
     }
 }
 
-/// What requests read beside feeds, and what the sweeper writes.
+/// Adds the other statements in SQL text: further reads of requests, and the writes of the sweeper.
 fn others(engine: Engine, catalogue: &mut Catalogue) {
     let mut add = |name: &str, text: String| catalogue.add(name, text, true);
     add("flyer", feed::flyer_query(engine, 1, Some(VIEWER)).to_string());
@@ -150,7 +151,7 @@ fn others(engine: Engine, catalogue: &mut Catalogue) {
     add("sweep_clear", sweep::clear_query(engine, now()).to_string());
 }
 
-/// What Diesel makes of the queries that are written in its own language: everything that requests write.
+/// Adds the statements that are written in Diesel's query language: all writes of requests.
 fn writes(engine: Engine, catalogue: &mut Catalogue) {
     for text in sent_by_writes(engine) {
         let Some((name, _)) = text.strip_prefix("/* ").and_then(|text| text.split_once(" */")) else {
@@ -163,9 +164,9 @@ fn writes(engine: Engine, catalogue: &mut Catalogue) {
     }
 }
 
-/// The texts that every kind of write sends, and every read in Diesel's own language.
+/// The texts of all statements in Diesel's query language, recorded while every kind of write runs.
 ///
-/// Each has its name before it, which leads from the database's log and statistics to the code.
+/// Each text begins with a name, which links the database's log and statistics to the code.
 fn sent_by_writes(engine: Engine) -> BTreeSet<String> {
     let test = TestDatabase::new(engine);
     let database = &test.database;
@@ -245,7 +246,7 @@ fn from<T: DeserializeOwned>(value: serde_json::Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
-/// A statement with a clause a line: newlines stand for spaces, and behind and before the parentheses of a subquery.
+/// A statement with a clause a line. Newlines replace spaces, and are added inside the parentheses of subqueries.
 fn formatted(text: &str) -> String {
     const CLAUSES: [&str; 21] = [
         "SELECT ",
@@ -271,7 +272,7 @@ fn formatted(text: &str) -> String {
         "DELETE ",
     ];
     let mut out = String::new();
-    // Of each open parenthesis, whether a subquery is in it.
+    // For each open parenthesis, whether it contains a subquery.
     let mut open: Vec<bool> = Vec::new();
     let indent =
         |open: &[bool]| format!("\n{}", "  ".repeat(open.iter().filter(|is_query| **is_query).count()));
@@ -340,7 +341,7 @@ fn catalogue(engine: Engine) -> Catalogue {
 }
 
 #[test]
-fn every_statement_is_written_down() {
+fn every_statement_is_recorded() {
     statements::note_all();
     for engine in ENGINES {
         let catalogue = catalogue(engine);
@@ -363,28 +364,28 @@ fn every_statement_is_written_down() {
             }
         }
         let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
-        let there: BTreeSet<_> = entries.map(|name| name.into_string().unwrap()).collect();
-        assert_eq!(there, files.keys().cloned().collect(), "write them by FEED_SQL=write");
+        let existing: BTreeSet<_> = entries.map(|name| name.into_string().unwrap()).collect();
+        assert_eq!(existing, files.keys().cloned().collect(), "FEED_SQL=write writes the files");
         for (name, text) in &files {
             let written = std::fs::read_to_string(folder.join(name)).unwrap();
-            assert_eq!(&written, text, "{name} is not what is sent: see the head of this file");
+            assert_eq!(&written, text, "{name} is outdated: see the head of this test's source");
         }
     }
 }
 
 #[test]
-fn what_is_not_written_down_is_told() {
+fn statements_that_are_not_recorded_are_reported() {
     for engine in ENGINES {
         let one = |text: &str| statements::unknown(engine, &BTreeSet::from([text.to_owned()]));
         assert_eq!(one("/* feed_page */ SELECT 1"), ["/* feed_page */ SELECT 1"]);
-        assert_eq!(one("SELECT 1"), [""; 0], "it is no request's");
+        assert_eq!(one("SELECT 1"), [""; 0], "statements of requests have names");
         let images = feed::images_query(&[1]).to_string();
         assert_eq!(one(&images), [""; 0]);
         assert_eq!(one(&images.replace("ORDER BY flyer_id", "ORDER BY url")).len(), 1);
     }
 }
 
-/// Rows are read by the order of their columns: two of the same type that change places would go unnoticed.
+/// Rows are read by the order of their columns, so the types would not reveal two swapped columns of one type.
 #[test]
 fn every_column_of_a_card_is_where_its_row_expects_it() {
     for engine in ENGINES {
@@ -428,7 +429,7 @@ fn every_column_of_a_card_is_where_its_row_expects_it() {
                     let card = feed::load(c, &request)?.items.remove(0);
                     Ok::<_, feed_core::Error>(serde_json::to_value(card).unwrap())
                 };
-                // One flag after the other: they have one type as well.
+                // Set one flag after the other, because they have the same type.
                 favorites::favorite(c, viewer, id, now())?;
                 assert_eq!(card(c)?, expected(id, true, false));
                 favorites::unfavorite(c, viewer, id)?;

@@ -1,4 +1,4 @@
-//! The mark on flyers that are over, and the copies that favorites keep of their flyer.
+//! The sweeper's mark on expired flyers, and the copies of a flyer's columns in its favorites.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::sync::mpsc;
@@ -54,7 +54,7 @@ fn marked(c: &mut Db) -> Vec<i64> {
     flyers::table.filter(flyers::expired).select(flyers::id).order(flyers::id).load(c).unwrap()
 }
 
-/// Every favorite beside what it should have copied.
+/// For every favorite: its copies, and the flyer's own columns.
 fn copies(c: &mut Db) -> Vec<(FlyerCopy, FlyerCopy)> {
     let favorites: Vec<feed_core::models::Favorite> = schema::favorites::table.load(c).unwrap();
     favorites
@@ -76,7 +76,7 @@ fn copies(c: &mut Db) -> Vec<(FlyerCopy, FlyerCopy)> {
 }
 
 #[test]
-fn what_is_long_over_is_marked_and_favorites_know() {
+fn flyers_that_expired_long_ago_are_marked_and_so_are_their_favorites() {
     on_both(|test| {
         let database = &test.database;
         let [over, ending, valid] = database
@@ -91,7 +91,7 @@ fn what_is_long_over_is_marked_and_favorites_know() {
             })
             .unwrap();
         assert_eq!(sweep(database).unwrap(), Swept { marked: 1, cleared: 0 });
-        assert_eq!(sweep(database).unwrap(), Swept::default(), "what is marked is left alone");
+        assert_eq!(sweep(database).unwrap(), Swept::default(), "marked flyers are left alone");
         database
             .read(|c| {
                 assert_eq!(marked(c), [over]);
@@ -102,7 +102,7 @@ fn what_is_long_over_is_marked_and_favorites_know() {
             })
             .unwrap();
 
-        // Marks that do not hold: a clock that was ahead, a validity that somebody made longer.
+        // Wrong marks: one set by a clock that was ahead, and one of a flyer whose validity was extended.
         database
             .write(|c| {
                 diesel::update(flyers::table.find(valid)).set(flyers::expired.eq(true)).execute(c)?;
@@ -123,7 +123,7 @@ fn what_is_long_over_is_marked_and_favorites_know() {
         assert_eq!(
             database.write(|c| sweep::sweep_batch(c, later)).unwrap(),
             Swept { marked: 1, cleared: 0 },
-            "{ending} is over by then"
+            "{ending} has expired by then"
         );
     });
 }
@@ -142,12 +142,12 @@ fn a_backlog_is_marked_in_batches_by_any_number_of_sweepers() {
             })
             .unwrap();
         let batch = database.write(|c| sweep::sweep_batch(c, now())).unwrap();
-        assert_eq!(batch.marked, 1_000, "a transaction is short");
+        assert_eq!(batch.marked, 1_000, "one transaction marks one batch");
         let swept: usize = std::thread::scope(|scope| {
             let sweepers = [0; 3].map(|_| scope.spawn(|| sweep(database).unwrap().marked));
             sweepers.into_iter().map(|s| s.join().unwrap()).sum()
         });
-        assert_eq!(swept, 1_500, "each flyer once");
+        assert_eq!(swept, 1_500, "each flyer is marked once");
         assert_eq!(database.read(|c| Ok(marked(c).len())).unwrap(), 2_500);
     });
 }
@@ -173,7 +173,7 @@ fn a_favorite_waits_for_a_change_of_its_flyer() {
                     let longer = flyers::valid_until.eq(now() + TimeDelta::days(1));
                     diesel::update(flyers::table.find(flyer)).set(longer).execute(c)?;
                     changed.send(()).unwrap();
-                    // Time enough for a favorite that would not wait.
+                    // Long enough for a favorite that does not wait.
                     std::thread::sleep(Duration::from_millis(300));
                     Ok(())
                 })

@@ -1,4 +1,4 @@
-//! What work takes of the database, as logs and metrics show it.
+//! The measured database usage, as logs and metrics show it.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn statements_are_counted_without_the_connections_own() {
         assert_eq!(read.statements, 2);
         assert!(!read.database.is_zero());
         let (_, write) = measured(|| limited.write(one));
-        assert_eq!(write.statements, 1, "BEGIN and COMMIT are none");
+        assert_eq!(write.statements, 1, "BEGIN and COMMIT do not count");
         let (failed, refused) = measured(|| {
             test.database.write(|c| {
                 one(c)?;
@@ -44,7 +44,7 @@ fn statements_are_counted_without_the_connections_own() {
 }
 
 #[test]
-fn a_thread_counts_its_own() {
+fn each_thread_counts_its_own_statements() {
     on_both(|test| {
         let ((), usage) = measured(|| {
             std::thread::scope(|scope| {
@@ -57,7 +57,7 @@ fn a_thread_counts_its_own() {
 }
 
 #[test]
-fn pools_tell_who_is_lent() {
+fn pools_report_connections_in_use() {
     on_both(|test: &TestDatabase| {
         let (readers, before) = test.database.pools()[0];
         assert_eq!(before.most, 8);
@@ -67,7 +67,7 @@ fn pools_tell_who_is_lent() {
 }
 
 #[test]
-fn the_server_shows_who_asks_and_for_what() {
+fn the_server_shows_the_application_and_the_name_of_the_statement() {
     let test = TestDatabase::new(Engine::Postgres);
     let seen = || {
         let last = diesel::dsl::sql::<Text>(

@@ -1,53 +1,55 @@
-//! Ends a read that nobody waits for any more, while it runs.
+//! Cancellation of running reads whose results nobody waits for any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a read that has ended waits to hear that its cancellation was sent.
+/// How long a read that has ended waits for the confirmation that its cancel request was sent.
 const SENDING: Duration = Duration::from_secs(1);
 
-/// Tells reads to end: see [`Database::cancelled_by`](super::Database::cancelled_by). Clones share it.
+/// Cancels reads: see [`Database::cancelled_by`](super::Database::cancelled_by). Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct CancelToken(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// SQLite looks at this itself.
+    /// SQLite's progress handler checks this.
     is_cancelled: Arc<AtomicBool>,
-    /// PostgreSQL has to be told, and by another connection.
+    /// The PostgreSQL session to send a cancel request to. It must be sent over another connection.
     session: Mutex<Session>,
     sent: Condvar,
 }
 
-/// What is known of the server's session that the read runs in.
+/// The PostgreSQL session that the read runs in, and whether a cancel request is on its way to it.
 ///
-/// A cancellation ends whatever its session does at that moment. So it is sent only while the session runs this read,
-/// and the read does not give its connection back before the server has said that it was sent.
+/// A cancel request ends whatever the session does when it arrives. So it is sent only while the session runs this
+/// read, and the read keeps its connection until the server has confirmed that the request was sent.
 #[derive(Debug, Default)]
 enum Session {
-    /// The read runs in none.
+    /// No read is running.
     #[default]
     None,
-    /// The read runs in this one.
-    Runs(String),
-    /// And somebody is just telling the server to cancel it.
-    IsTold(String),
-    /// Somebody did, and nobody knows whether the server has heard it.
+    /// The read runs in this session.
+    Running(String),
+    /// The read runs in this session, and a cancel request is being sent.
+    Cancelling(String),
+    /// Sending a cancel request failed, so the server may or may not have received it.
     Unknown,
 }
 
 impl CancelToken {
-    /// Whether reads are to end.
+    /// Whether [`CancelToken::cancel`] was called.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled.load(Ordering::Relaxed)
     }
 
-    /// Has reads end, and none begin any more. While one [runs](CancelToken::is_running), PostgreSQL does not know of it
-    /// yet: [`Database::cancel`](super::Database::cancel) tells it.
+    /// Ends reads on SQLite, and prevents new reads on both engines.
+    ///
+    /// A read that is [running](CancelToken::is_running) on PostgreSQL goes on.
+    /// [`Database::cancel`](super::Database::cancel) ends it too.
     pub fn cancel(&self) {
-        // Under the lock: a read that begins now sees it, or is seen.
+        // Hold the lock, so that a read that begins at this moment either sees the flag or is seen as running.
         let _session = self.session();
         self.0.is_cancelled.store(true, Ordering::Relaxed);
     }
@@ -58,44 +60,45 @@ impl CancelToken {
         !matches!(*self.session(), Session::None)
     }
 
-    /// The flag that says whether reads are to end.
+    /// The flag that [`CancelToken::cancel`] sets.
     pub(super) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.is_cancelled)
     }
 
-    /// A read begins in this session: false where it is cancelled already.
+    /// Records that a read begins in this session. Returns false if it is already cancelled.
     pub(super) fn begin(&self, session: &str) -> bool {
         let mut current = self.session();
         let may_begin = !self.is_cancelled();
         if may_begin {
-            *current = Session::Runs(session.to_owned());
+            *current = Session::Running(session.to_owned());
         }
         may_begin
     }
 
-    /// The read has ended: whether the next work of its session is safe from a cancellation that was meant for it.
+    /// Records that the read has ended. Returns whether its session can be used again: false if a cancel request may
+    /// still arrive.
     pub(super) fn end(&self) -> bool {
-        let is_told = |session: &mut Session| matches!(session, Session::IsTold(_));
-        let waited = self.0.sent.wait_timeout_while(self.session(), SENDING, is_told);
+        let is_cancelling = |session: &mut Session| matches!(session, Session::Cancelling(_));
+        let waited = self.0.sent.wait_timeout_while(self.session(), SENDING, is_cancelling);
         let (mut session, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        matches!(std::mem::take(&mut *session), Session::None | Session::Runs(_))
+        matches!(std::mem::take(&mut *session), Session::None | Session::Running(_))
     }
 
-    /// The session that is to be cancelled, where the read runs in one. [`CancelToken::told`] must follow.
-    pub(super) fn tell(&self) -> Option<String> {
+    /// The session to cancel, if a read is running. [`CancelToken::cancel_was_sent`] must follow.
+    pub(super) fn start_sending(&self) -> Option<String> {
         let mut session = self.session();
-        let Session::Runs(name) = &*session else { return None };
+        let Session::Running(name) = &*session else { return None };
         let name = name.clone();
-        *session = Session::IsTold(name.clone());
+        *session = Session::Cancelling(name.clone());
         Some(name)
     }
 
-    /// Whether the server has said that the cancellation was sent.
-    pub(super) fn told(&self, is_sent: bool) {
+    /// Records whether the server has confirmed that the cancel request was sent.
+    pub(super) fn cancel_was_sent(&self, is_sent: bool) {
         let mut session = self.session();
-        // Where the read did not wait so long, its connection is not used any more.
-        if let Session::IsTold(name) = &*session {
-            *session = if is_sent { Session::Runs(name.clone()) } else { Session::Unknown };
+        // If the read stopped waiting for this, its connection is not used again and the state has changed.
+        if let Session::Cancelling(name) = &*session {
+            *session = if is_sent { Session::Running(name.clone()) } else { Session::Unknown };
         }
         self.0.sent.notify_all();
     }
@@ -110,52 +113,52 @@ mod tests {
     use super::CancelToken;
 
     #[test]
-    fn what_is_cancelled_before_it_begins_does_not_begin() {
+    fn a_read_that_was_cancelled_before_does_not_begin() {
         let token = CancelToken::default();
         token.cancel();
         assert!(!token.begin("1"));
-        assert_eq!(token.tell(), None);
+        assert_eq!(token.start_sending(), None);
         assert!(token.end());
     }
 
     #[test]
-    fn only_a_read_that_runs_is_told_to_end() {
+    fn only_a_running_read_is_sent_a_cancel_request() {
         let token = CancelToken::default();
-        assert_eq!(token.tell(), None);
+        assert_eq!(token.start_sending(), None);
         assert!(token.begin("1"));
         token.cancel();
-        assert_eq!(token.tell().as_deref(), Some("1"));
-        token.told(true);
-        assert_eq!(token.tell().as_deref(), Some("1"), "it may have been between two statements");
-        token.told(true);
+        assert_eq!(token.start_sending().as_deref(), Some("1"));
+        token.cancel_was_sent(true);
+        assert_eq!(token.start_sending().as_deref(), Some("1"), "the read may be between two statements");
+        token.cancel_was_sent(true);
         assert!(token.end());
-        assert_eq!(token.tell(), None);
+        assert_eq!(token.start_sending(), None);
     }
 
     #[test]
-    fn a_read_waits_until_its_cancellation_is_sent_and_its_session_is_safe_only_then() {
+    fn a_session_is_reused_only_after_its_cancel_request_was_sent() {
         for is_sent in [true, false] {
             let token = CancelToken::default();
             assert!(token.begin("1"));
-            token.tell().unwrap();
+            token.start_sending().unwrap();
             let end = std::thread::spawn({
                 let token = token.clone();
                 move || token.end()
             });
-            token.told(is_sent);
+            token.cancel_was_sent(is_sent);
             assert_eq!(end.join().unwrap(), is_sent);
-            assert_eq!(token.tell(), None);
+            assert_eq!(token.start_sending(), None);
         }
         let token = CancelToken::default();
         assert!(token.begin("1"));
-        token.tell().unwrap();
-        assert!(!token.end(), "nobody says that it was sent");
-        token.told(true);
-        assert_eq!(token.tell(), None, "and who says so later changes nothing");
+        token.start_sending().unwrap();
+        assert!(!token.end(), "nothing confirmed that it was sent");
+        token.cancel_was_sent(true);
+        assert_eq!(token.start_sending(), None, "a late confirmation changes nothing");
         assert!(token.begin("2"));
-        token.tell().unwrap();
-        token.told(false);
-        assert_eq!(token.tell(), None, "a server that does not answer is not asked again");
+        token.start_sending().unwrap();
+        token.cancel_was_sent(false);
+        assert_eq!(token.start_sending(), None, "a server that does not answer is not asked again");
         assert!(!token.end());
     }
 }

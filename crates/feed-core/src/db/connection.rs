@@ -12,9 +12,9 @@ use crate::error::Result;
 /// A connection to either engine.
 #[derive(diesel::MultiConnection)]
 pub enum Db {
-    /// To the embedded file.
+    /// A connection to an embedded SQLite file.
     Sqlite(SqliteConnection),
-    /// To the server.
+    /// A connection to a PostgreSQL server.
     Postgres(PgConnection),
 }
 
@@ -25,7 +25,7 @@ impl fmt::Debug for Db {
 }
 
 impl Db {
-    /// The engine at the other end.
+    /// The engine that it is connected to.
     #[must_use]
     pub fn engine(&self) -> Engine {
         match self {
@@ -34,37 +34,40 @@ impl Db {
         }
     }
 
-    /// Runs `work` in one transaction: all of it is kept, or nothing.
+    /// Runs `work` in one transaction, and commits it if `work` succeeds.
     ///
-    /// On SQLite it takes the write lock at once (`BEGIN IMMEDIATE`): a transaction that reads
-    /// before it writes could otherwise find that it may not write any more.
+    /// On SQLite the transaction takes the write lock at once (`BEGIN IMMEDIATE`). Otherwise a transaction that reads
+    /// before it writes could be refused when it writes.
     ///
     /// # Errors
-    /// What `work` returns, or the database's refusal to begin or commit.
+    /// What `work` returns, and what the database returns when it cannot begin or commit.
     pub fn write<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.begin()?;
         self.commit_after(work)
     }
 
-    /// Keeps others who change rows of many users, and ask here too, out until the transaction ends.
+    /// Excludes other bulk changes until the transaction ends.
     ///
-    /// Each of them alone locks rows in an order that suits everybody else; two of them could wait for each other.
+    /// A bulk change is a transaction that locks rows of several users.
+    /// One bulk change at a time locks rows in an order that cannot deadlock with single writes. Two of them could
+    /// deadlock with each other, so each calls this first.
     pub(crate) fn exclude_other_bulk_changes(&mut self) -> Result<()> {
         match self {
-            // The transaction holds the only write lock already.
+            // The transaction already holds the only write lock.
             Self::Sqlite(_) => Ok(()),
             Self::Postgres(c) => Ok(c.batch_execute("SELECT pg_advisory_xact_lock(2)")?),
         }
     }
 
-    /// Keeps other writers out until the transaction ends; readers go on.
+    /// Excludes all other writers until the transaction ends. Readers are not blocked.
     ///
-    /// Whoever writes locks a row of `users` before anything else, but for the sweeper, who asks as we do here: so
-    /// nobody is stopped who already holds what we want.
+    /// Every writer locks a row of `users` first, except the sweeper, which calls
+    /// [`Db::exclude_other_bulk_changes`]. So no writer that waits here already holds a lock that this transaction
+    /// needs.
     pub(crate) fn exclude_other_writers(&mut self) -> Result<()> {
         self.exclude_other_bulk_changes()?;
         match self {
-            // The transaction holds the only write lock already.
+            // The transaction already holds the only write lock.
             Self::Sqlite(_) => Ok(()),
             Self::Postgres(c) => Ok(c.batch_execute("LOCK TABLE users IN EXCLUSIVE MODE")?),
         }
@@ -85,7 +88,7 @@ impl Db {
                 Ok(value)
             }
             Err(error) => {
-                // The first error tells more; a connection that cannot roll back leaves the pool.
+                // Return the first error, which tells more. The pool drops a connection that cannot roll back.
                 if let Err(rollback) = <Self as Connection>::TransactionManager::rollback_transaction(self) {
                     tracing::warn!(error = %rollback, "rollback failed");
                 }

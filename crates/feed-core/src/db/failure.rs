@@ -1,9 +1,9 @@
-//! What an error of PostgreSQL means, whatever language the server speaks.
+//! Classifies errors of PostgreSQL, whatever the language of the server's messages.
 //!
-//! Diesel tells a few kinds of errors apart and keeps the server's code of all others to itself; their texts are in the
-//! language of the server, which only a superuser may choose (`lc_messages`), or a role that was granted it. So an error
-//! of no kind is judged by what is the same in all languages: how long its statement took, what it points at, and the
-//! names of locks and files in its text.
+//! Diesel distinguishes a few kinds of errors and hides the server's code (SQLSTATE) of all others. Their texts are in
+//! the server's language. Only a superuser, or a role with the privilege, may set it (`lc_messages`). So an error of
+//! unknown kind is classified by what is the same in all languages: the duration of its statement, the objects that it
+//! refers to, and the names of locks and files in its text.
 
 use std::time::Duration;
 
@@ -11,90 +11,96 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as Diese
 
 use crate::error::Error;
 
-/// Asks for English, for the log's sake and for certainty, and goes on without it where the role may not.
-pub(super) const SPEAK_ENGLISH: &str = "DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false); \
+/// SQL that sets the messages to English, for the log and for a certain classification. It does nothing if the role may
+/// not set the language.
+pub(super) const USE_ENGLISH_MESSAGES: &str = "DO $$ BEGIN PERFORM set_config('lc_messages', 'C', false); \
                                         EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;";
 
-/// How much of a statement's time a wait for one lock may take: a half, so that a slow statement and one that was held up
-/// are told apart.
+/// How long a statement may wait for one lock: half of its time limit.
+///
+/// The difference tells a slow statement from one that waited for a lock.
 pub(super) fn lock_limit(statement: Duration) -> Duration {
     statement / 2
 }
 
-/// The error as it is meant: `lasted` is how long the statement took that failed, `limit` how long it might.
-pub(super) fn judged(error: Error, lasted: Option<Duration>, limit: Option<Duration>) -> Error {
+/// The error as the variant that fits it.
+///
+/// `lasted` is the duration of the failed statement, and `limit` its time limit.
+pub(super) fn classified(error: Error, lasted: Option<Duration>, limit: Option<Duration>) -> Error {
     let Error::Internal(cause) = error else { return error };
-    let verdict = match cause.downcast_ref() {
+    let class = match cause.downcast_ref() {
         Some(Diesel::DatabaseError(DatabaseErrorKind::Unknown, info)) => {
-            verdict(info.as_ref(), lasted.unwrap_or_default(), limit)
+            classify(info.as_ref(), lasted.unwrap_or_default(), limit)
         }
-        _ => Verdict::Fault,
+        _ => Class::Fault,
     };
-    match verdict {
-        Verdict::TimedOut => Error::TimedOut(cause),
-        Verdict::Unavailable => Error::Unavailable(cause),
-        Verdict::Fault => Error::Internal(cause),
+    match class {
+        Class::TimedOut => Error::TimedOut(cause),
+        Class::Unavailable => Error::Unavailable(cause),
+        Class::Fault => Error::Internal(cause),
     }
 }
 
-/// What the server could not do.
+/// The class of an error that Diesel does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// Ended, since it took too long or somebody wanted it ended.
+enum Class {
+    /// The statement was ended, because it took too long or was cancelled.
     TimedOut,
-    /// Not now: a lock did not come free, or the server lacks memory, disk or the like.
+    /// A temporary failure: a lock was not free in time, or the server lacks memory, disk space or the like.
     Unavailable,
-    /// Not ever: the statement is wrong, or its values are.
+    /// A permanent failure: the statement or its values are wrong.
     Fault,
 }
 
-fn verdict(info: &dyn DatabaseErrorInformation, lasted: Duration, limit: Option<Duration>) -> Verdict {
-    // Certain, where it is English.
+fn classify(info: &dyn DatabaseErrorInformation, lasted: Duration, limit: Option<Duration>) -> Class {
+    // English texts are certain.
     match info.message() {
         "canceling statement due to statement timeout" | "canceling statement due to user request" => {
-            return Verdict::TimedOut;
+            return Class::TimedOut;
         }
-        "canceling statement due to lock timeout" => return Verdict::Unavailable,
+        "canceling statement due to lock timeout" => return Class::Unavailable,
         _ => {}
     }
-    // What a statement would make of the data is wrong at whatever time. A place in the statement says less: waiting for a
-    // table's lock, too, fails where the table is named.
+    // An error that names a table, column or constraint is about the data, whatever its duration. A position in the
+    // statement proves less: a lock timeout has one too, where the statement names the locked table.
     if [info.table_name(), info.column_name(), info.constraint_name()].iter().any(Option::is_some) {
-        return Verdict::Fault;
+        return Class::Fault;
     }
-    // The server begins to count after us and tells us when it has ended it: what it ended has taken so long.
+    // The server starts its timer after us and reports the end before we stop ours. So a statement that it ended by
+    // timeout has lasted at least the limit.
     let is_over = |limit: Duration| lasted >= limit;
     match limit {
-        Some(limit) if is_over(limit) => Verdict::TimedOut,
-        Some(limit) if is_over(lock_limit(limit)) => Verdict::Unavailable,
-        _ if is_of_server(info) => Verdict::Unavailable,
-        _ => Verdict::Fault,
+        Some(limit) if is_over(limit) => Class::TimedOut,
+        Some(limit) if is_over(lock_limit(limit)) => Class::Unavailable,
+        _ if is_server_failure(info) => Class::Unavailable,
+        _ => Class::Fault,
     }
 }
 
-/// Whether an error is told of a deadlock, or of memory, disk or another resource of the server.
-fn is_of_server(info: &dyn DatabaseErrorInformation) -> bool {
-    // How much memory there was not. What is wrong with data has details too, but names a table or has a kind, and what is
-    // wrong with the statement has its place.
+/// Whether the error is about a deadlock, or about memory, disk space or another resource of the server.
+fn is_server_failure(info: &dyn DatabaseErrorInformation) -> bool {
+    // An error for lack of memory has details: the size that was requested. Errors in the data have details too, but
+    // they name a table or are of a kind that Diesel knows. Errors in the statement have a position.
     info.details().is_some() && info.statement_position().is_none()
         || info.details().is_some_and(is_deadlock)
-        // "You might need to increase …", where locks or memory for them run out; a limit of temporary files.
-        || names(info.hint(), |word| word.starts_with("max_"))
-        || names(Some(info.message()), |word| word == "temp_file_limit" || is_server_file(word))
+        // The hint "You might need to increase max_…" comes when locks or memory for them run out.
+        || has_word(info.hint(), |word| word.starts_with("max_"))
+        // A limit of temporary files, or a file that cannot be read or written.
+        || has_word(Some(info.message()), |word| word == "temp_file_limit" || is_server_file(word))
 }
 
-/// Whether details say who waits for whom: a line each, with the name of a lock, which no language translates.
+/// Whether the details are those of a deadlock: several lines, each with the name of a lock, which is never translated.
 fn is_deadlock(details: &str) -> bool {
     details.lines().count() > 1 && details.lines().all(|line| line.contains("Lock"))
 }
 
-/// Whether a word of a text passes; quotation marks, which differ too, are no part of words.
-fn names(text: Option<&str>, is_it: impl Fn(&str) -> bool) -> bool {
+/// Whether any word of the text passes. Quotation marks are not part of words, because they differ by language.
+fn has_word(text: Option<&str>, passes: impl Fn(&str) -> bool) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
-    text.is_some_and(|text| text.split(|c| !is_part(c)).any(is_it))
+    text.is_some_and(|text| text.split(|c| !is_part(c)).any(passes))
 }
 
-/// Files of the server's own, as its messages name them, and its shared memory.
+/// Whether the word is the path of one of the server's own files, or the name of its shared memory.
 fn is_server_file(word: &str) -> bool {
     let folder = word.split_once('/').map(|(folder, _)| folder);
     folder.is_some_and(|folder| ["base", "global"].contains(&folder) || folder.starts_with("pg_"))
@@ -142,33 +148,33 @@ mod tests {
         Info { message, ..Info::default() }
     }
 
-    // The server's own texts, in other languages where that could matter. Where a server can be made to say them,
-    // `tests/language.rs` has it say them.
+    // The texts are the server's own, in other languages where that could matter. `tests/language.rs` provokes those
+    // that a test can provoke.
 
     const LIMIT: Option<Duration> = Some(Duration::from_secs(1));
 
     #[test]
-    fn what_took_its_time_was_ended_for_it() {
+    fn an_error_after_the_time_limit_is_a_timeout() {
         let (statement, lock) = (
             say("breche Anfrage ab wegen Zeitüberschreitung der Anfrage"),
             say("breche Anfrage ab wegen Zeitüberschreitung beim Warten auf eine Sperre"),
         );
         for (info, ms, limit, expected) in [
-            (statement, 1_000, LIMIT, Verdict::TimedOut),
-            (lock, 500, LIMIT, Verdict::Unavailable),
-            (Info { position: Some(15), ..lock }, 500, LIMIT, Verdict::Unavailable),
-            (say("canceling statement due to user request"), 0, LIMIT, Verdict::TimedOut),
-            (say("canceling statement due to lock timeout"), 2_000, LIMIT, Verdict::Unavailable),
-            (say("Division durch Null"), 499, LIMIT, Verdict::Fault),
-            (say("Division durch Null"), 5_000, None, Verdict::Fault),
-            (Info { table: Some("users"), details: Some("…"), ..say("…") }, 5_000, LIMIT, Verdict::Fault),
+            (statement, 1_000, LIMIT, Class::TimedOut),
+            (lock, 500, LIMIT, Class::Unavailable),
+            (Info { position: Some(15), ..lock }, 500, LIMIT, Class::Unavailable),
+            (say("canceling statement due to user request"), 0, LIMIT, Class::TimedOut),
+            (say("canceling statement due to lock timeout"), 2_000, LIMIT, Class::Unavailable),
+            (say("Division durch Null"), 499, LIMIT, Class::Fault),
+            (say("Division durch Null"), 5_000, None, Class::Fault),
+            (Info { table: Some("users"), details: Some("…"), ..say("…") }, 5_000, LIMIT, Class::Fault),
         ] {
-            assert_eq!(verdict(&info, Duration::from_millis(ms), limit), expected, "{info:?} after {ms} ms");
+            assert_eq!(classify(&info, Duration::from_millis(ms), limit), expected, "{info:?} after {ms} ms");
         }
     }
 
     #[test]
-    fn what_the_server_lacks_is_no_fault_of_a_statement() {
+    fn a_lack_of_resources_is_no_fault_of_the_statement() {
         let german = "Prozess 1 wartet auf ShareLock-Sperre auf Transaktion 5; blockiert von Prozess 2.\n\
                       Prozess 2 wartet auf ShareLock-Sperre auf Transaktion 4; blockiert von Prozess 1.";
         let french = "Le processus 1 attend AccessShareLock sur relation 5 ; bloqué par le processus 2.\n\
@@ -188,19 +194,19 @@ mod tests {
             say("konnte Größe des Shared-Memory-Segments »/PostgreSQL.17« nicht auf 8 Bytes ändern"),
             say("Größe der temporären Datei überschreitet temp_file_limit (1kB)"),
         ] {
-            assert_eq!(verdict(&info, Duration::ZERO, None), Verdict::Unavailable, "{info:?}");
+            assert_eq!(classify(&info, Duration::ZERO, None), Class::Unavailable, "{info:?}");
         }
     }
 
     #[test]
-    fn what_is_wrong_with_a_statement_stays_a_fault() {
+    fn a_wrong_statement_stays_a_fault() {
         let details = "Es gibt eine Spalte »x« in Tabelle »y«, aber hier nicht.\nLock";
         for info in [
             Info { position: Some(8), details: Some(details), ..say("Spalte »x« existiert nicht") },
             Info { hint: Some("Vielleicht ist »max« gemeint."), position: Some(8), ..say("…") },
             say("ungültige Eingabesyntax für Typ bigint: »users/base«"),
         ] {
-            assert_eq!(verdict(&info, Duration::ZERO, LIMIT), Verdict::Fault, "{info:?}");
+            assert_eq!(classify(&info, Duration::ZERO, LIMIT), Class::Fault, "{info:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What work takes of the database: how many statements, and how long they and the wait for a connection last.
+//! Measures database usage: the number of statements, their duration, and the wait for a connection.
 //!
-//! A counter of the thread, so that it costs some 100 ns a statement and writes nothing down; tests that want to know
-//! which statements they were use the query log of feed-perf, which every event is handed on to.
+//! The counters belong to the thread. They cost some 100 ns a statement and record no statement texts. Every event is
+//! passed on to Diesel's default instrumentation; tests use this for the query log of feed-perf.
 
 use std::cell::Cell;
 use std::ops::{Add, AddAssign};
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, get_default_instrumentation};
 
-/// What some work has taken.
+/// The database usage of some work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Statements sent; BEGIN, COMMIT, ROLLBACK and settings of the connection are none.
+    /// The number of statements, without BEGIN, COMMIT, ROLLBACK and settings of the connection.
     pub statements: u32,
-    /// From sending each statement to its last row, BEGIN and COMMIT included.
+    /// The time from sending each statement to its last row, with BEGIN and COMMIT.
     pub database: Duration,
-    /// Waiting for connections of the pool.
+    /// The time spent waiting for connections from the pool.
     pub waiting: Duration,
 }
 
@@ -39,7 +39,7 @@ impl AddAssign for Usage {
 }
 
 thread_local! {
-    /// What this thread's work has taken since [`measured`] began.
+    /// The usage of this thread since [`measured`] began.
     static USAGE: Cell<Usage> = const { Cell::new(Usage {
         statements: 0,
         database: Duration::ZERO,
@@ -48,20 +48,20 @@ thread_local! {
 }
 
 thread_local! {
-    /// How long the statement took that failed last on this thread.
+    /// The duration of the last failed statement of this thread.
     static FAILED: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Does `work`, and tells how long the last statement took that failed in it, where one did.
+/// Runs `work`, and returns the duration of the last statement that failed in it, if any.
 pub(super) fn with_last_failure<T>(work: impl FnOnce() -> T) -> (T, Option<Duration>) {
     FAILED.set(None);
     let value = work();
     (value, FAILED.take())
 }
 
-/// Does `work`, and tells what this thread took of any database meanwhile.
+/// Runs `work`, and returns the database usage of this thread meanwhile.
 ///
-/// Scopes do not nest: what an inner one has seen is not told by the outer one.
+/// Calls do not nest: an outer call does not report the usage of an inner one.
 pub fn measured<T>(work: impl FnOnce() -> T) -> (T, Usage) {
     USAGE.set(Usage::default());
     let value = work();
@@ -72,7 +72,7 @@ pub(super) fn add(usage: Usage) {
     USAGE.set(USAGE.get() + usage);
 }
 
-/// Does `work` for the connection itself.
+/// Runs `work` without counting its usage. It serves the connection itself, such as a change of its settings.
 pub(super) fn uncounted<T>(work: impl FnOnce() -> T) -> T {
     let before = USAGE.get();
     let value = work();
@@ -80,12 +80,12 @@ pub(super) fn uncounted<T>(work: impl FnOnce() -> T) -> T {
     value
 }
 
-/// Counts the statements of one connection for the thread that uses it.
+/// Counts the statements of one connection, for the thread that uses it.
 pub(super) struct Meter {
     started: Option<Instant>,
-    /// The statement that comes next is transaction control.
+    /// Whether the next statement is transaction control.
     is_control: bool,
-    /// What connections report to by default.
+    /// Diesel's default instrumentation.
     next: Option<Box<dyn Instrumentation>>,
 }
 
@@ -106,7 +106,7 @@ impl Instrumentation for Meter {
                 let is_control = std::mem::take(&mut self.is_control);
                 let statements = u32::from(!is_control);
                 let database = self.started.take().map(|started| started.elapsed()).unwrap_or_default();
-                // A rollback that fails, too, is none of the work.
+                // Do not record a failed rollback: it is not a statement of the work.
                 if error.is_some() && !is_control {
                     FAILED.set(Some(database));
                 }

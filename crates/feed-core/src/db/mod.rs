@@ -1,4 +1,7 @@
-//! The connection to either engine, and the pools that lend it.
+//! Connections to both engines, and the connection pools.
+//!
+//! A [`Database`] owns the pools. [`Database::read`] and [`Database::write`] take a connection from a pool, apply the
+//! time limits and run a closure with it.
 
 mod backup;
 mod cancel;
@@ -27,34 +30,34 @@ pub use crate::engine::Engine;
 pub use backup::{BackupError, back_up};
 pub use cancel::CancelToken;
 pub use connection::{Db, MultiBackend};
-use deadline::End;
+use deadline::StopCondition;
 use meter::Meter;
 pub use meter::{Usage, measured};
 pub use private::open_to_all;
 #[cfg(feature = "testing")]
 pub(crate) use url::Parts;
 pub use url::{BadDatabaseUrl, DatabaseUrl};
-use url::{with_patience, without_secrets};
+use url::{with_timeouts, without_secrets};
 pub use wal::WAL_LIMIT;
 
-/// What a piece of work may take of the database before it is given up.
+/// Time limits of a read or write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a statement may run; none: as long as it takes. On SQLite all statements of one read or write have so
-    /// much together. Waits for locks are within it; on PostgreSQL they may take half of it.
+    /// How long a statement may run; `None` is no limit. On SQLite it limits all statements of one read or write
+    /// together. Waits for locks count. On PostgreSQL the wait for one lock may take half of it.
     pub statement: Option<Duration>,
-    /// How long to wait for a connection of the pool.
+    /// How long to wait for a connection from the pool.
     pub connection: Duration,
 }
 
-/// Those of commands and of work behind the scenes: statements take what they take.
+/// The limits of commands and background work: statements have none.
 impl Default for Limits {
     fn default() -> Self {
         Self { statement: None, connection: Duration::from_secs(5) }
     }
 }
 
-/// Why a database cannot be opened, in one line for the operator.
+/// A database could not be opened. The message is one line for the operator.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot open the database {url}: {reason}")]
 pub struct OpenError {
@@ -62,22 +65,23 @@ pub struct OpenError {
     reason: String,
 }
 
-/// Limits of the connection that is kept apart, for what must be known or done soon.
+/// Limits of the control connection: see [`Database::check`].
 const CONTROL: Limits =
     Limits { statement: Some(Duration::from_secs(1)), connection: Duration::from_secs(1) };
 
-/// What PostgreSQL calls a session, in `pg_stat_activity`: process ids alone are given again, and a service that has
-/// several servers to choose from may reach another one.
+/// SQL for the identity of a PostgreSQL session in `pg_stat_activity`.
+///
+/// A process id alone is not enough. The server reuses ids, and a URL with several hosts may lead to another server.
 const SESSION: &str = "(pid || ' ' || extract(epoch FROM backend_start))";
 
-/// What a connection is for: SQLite has one writer and many readers.
+/// What a connection may do. SQLite has one writer and many readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Read,
     Write,
 }
 
-/// Makes connections of one kind for a pool.
+/// Opens connections of one kind for a pool.
 #[derive(Debug)]
 struct Manager {
     url: DatabaseUrl,
@@ -85,17 +89,17 @@ struct Manager {
 }
 
 impl Manager {
-    /// A connection as the engine makes it, which has changed nothing yet.
+    /// Opens a connection without changing the database or any setting.
     fn connect_bare(&self) -> Result<Db, ConnectionError> {
         Ok(match &self.url {
             DatabaseUrl::Sqlite(path) => {
-                // "./": a relative path must not be taken for a URI or for `:memory:`.
+                // "./" keeps SQLite from taking a relative path for a URI or for `:memory:`.
                 let path = if path.starts_with('/') { path.clone() } else { format!("./{path}") };
                 deadline::install()?;
                 private::create_missing(std::path::Path::new(&path));
                 Db::Sqlite(SqliteConnection::establish(&path)?)
             }
-            DatabaseUrl::Postgres(url) => Db::Postgres(PgConnection::establish(&with_patience(url))?),
+            DatabaseUrl::Postgres(url) => Db::Postgres(PgConnection::establish(&with_timeouts(url))?),
         })
     }
 
@@ -118,8 +122,8 @@ impl Manager {
     fn set_up(&self, db: &mut Db) -> Result<(), ConnectionError> {
         match db {
             Db::Sqlite(connection) => {
-                // WAL: readers and the writer do not wait for each other. FULL: what was acknowledged
-                // survives a power cut.
+                // WAL: readers and the writer do not wait for each other. FULL: acknowledged writes survive a power
+                // cut.
                 connection
                     .batch_execute(&format!(
                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
@@ -135,19 +139,19 @@ impl Manager {
                 geo::register(connection).map_err(ConnectionError::CouldntSetupConfiguration)?;
             }
             Db::Postgres(connection) => {
-                // A generic plan is what five runs end with anyhow: hold it from the first. jit costs
-                // more than these queries take. Every query here is a walk of indexes; without an idea of the
-                // values, or with statistics of other users, the planner takes some for work on whole tables. A
-                // price for those and no ban: a banned step that it takes for inevitable costs so much that
-                // it sees no difference between the others. The name is for whoever looks at the server, unless the
-                // URL gives another one.
+                // Generic plans: PostgreSQL changes to them after five runs anyway, so force them from the first. JIT
+                // costs more than these queries take. Every query here scans index ranges. A planner that does not
+                // know the values, or has statistics of other users, chooses scans of whole tables for some. Raise the
+                // cost of sequential scans instead of disabling them: a disabled but unavoidable scan hides cost
+                // differences between plans. The application name shows in the server's activity, unless the URL
+                // gives another one.
                 connection
                     .batch_execute(&format!(
                         "SET plan_cache_mode = force_generic_plan; SET jit = off; SET timezone = 'UTC'; \
                          SET random_page_cost = 1.1; SET seq_page_cost = 20; \
                          SELECT set_config('application_name', 'feed-api', false) \
                          WHERE current_setting('application_name') = ''; {}",
-                        failure::SPEAK_ENGLISH
+                        failure::USE_ENGLISH_MESSAGES
                     ))
                     .map_err(ConnectionError::CouldntSetupConfiguration)?;
             }
@@ -160,40 +164,40 @@ impl Manager {
 #[derive(Debug)]
 struct Pooled {
     db: Db,
-    /// What the server has been told of the time that a statement may take.
+    /// The statement timeout that is set on the server.
     statement: Option<Duration>,
-    /// The server's name of this session; empty for an embedded file, which has no sessions.
+    /// The identity of the server's session: see [`SESSION`]. It is empty for SQLite, which has no sessions.
     session: String,
-    /// The server closed it or takes no writes, as a statement found out: Diesel itself notices the former only in
+    /// A statement found the connection closed or read-only. Diesel itself notices a closed connection only in
     /// transactions.
     is_lost: bool,
 }
 
 impl Pooled {
-    /// Does `work` within its time, and remembers where that finds the connection lost.
-    fn run<T>(&mut self, time: &Time, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
-        let told = self.tell(time.statement);
+    /// Runs `work` within its time limit, and marks the connection as lost where a statement finds it so.
+    fn run<T>(&mut self, limit: &WorkLimit, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
+        let is_set = self.set_timeouts(limit.statement);
         let (answer, failed) = meter::with_last_failure(|| {
-            told.and_then(|()| match &time.cancel {
-                None => deadline::until(time.end(), || work(&mut self.db)),
-                Some(cancel) => self.run_until(cancel, time, work),
+            is_set.and_then(|()| match &limit.cancel {
+                None => deadline::run_until(limit.stop_condition(), || work(&mut self.db)),
+                Some(cancel) => self.run_cancellable(cancel, limit, work),
             })
         });
         self.is_lost |= matches!(&answer, Err(Error::Unavailable(cause)) if is_useless(cause.as_ref()));
         match self.db {
             Db::Sqlite(_) => answer,
-            Db::Postgres(_) => answer.map_err(|error| failure::judged(error, failed, time.statement)),
+            Db::Postgres(_) => answer.map_err(|error| failure::classified(error, failed, limit.statement)),
         }
     }
 
-    /// Does `work` until it is cancelled.
-    fn run_until<T>(
+    /// Runs `work` until it ends or is cancelled.
+    fn run_cancellable<T>(
         &mut self,
         cancel: &CancelToken,
-        time: &Time,
+        limit: &WorkLimit,
         work: impl FnOnce(&mut Db) -> Result<T>,
     ) -> Result<T> {
-        /// The session may be cancelled until then, however the work ends.
+        /// While this lives, the session may be cancelled. Its drop ends that, however the work ends.
         struct Running<'a>(&'a CancelToken, &'a mut bool);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
@@ -201,22 +205,22 @@ impl Pooled {
             }
         }
         if !cancel.begin(&self.session) {
-            return Err(Error::TimedOut("it was cancelled before it began".into()));
+            return Err(Error::TimedOut("the read was cancelled before it began".into()));
         }
         let _running = Running(cancel, &mut self.is_lost);
-        deadline::until(time.end(), || work(&mut self.db)).map_err(|error| match error {
-            // PostgreSQL tells of a cancellation in its own language.
+        deadline::run_until(limit.stop_condition(), || work(&mut self.db)).map_err(|error| match error {
+            // PostgreSQL reports a cancellation in the server's language, so its text is not recognised elsewhere.
             Error::Internal(cause) if cancel.is_cancelled() => Error::TimedOut(cause),
             other => other,
         })
     }
 
-    /// Tells the server how long a statement may take: a round trip where the last work had other limits.
-    fn tell(&mut self, statement: Option<Duration>) -> Result<()> {
+    /// Sets the server's timeouts for statements and locks: a round trip where they differ from those that are set.
+    fn set_timeouts(&mut self, statement: Option<Duration>) -> Result<()> {
         if let Db::Postgres(connection) = &mut self.db
             && self.statement != statement
         {
-            // 0 would be no limit.
+            // PostgreSQL takes 0 for no limit.
             let ms = |time: Duration| time.as_millis().max(1);
             let (statement_ms, lock_ms) =
                 statement.map_or((0, 0), |time| (ms(time), ms(failure::lock_limit(time))));
@@ -235,14 +239,16 @@ struct Session {
     name: String,
 }
 
-/// The server's name of a connection's session: one round trip.
+/// The identity of a connection's session: one round trip.
 fn session(db: &mut Db) -> diesel::QueryResult<String> {
     let Db::Postgres(connection) = db else { return Ok(String::new()) };
     let select = format!("SELECT {SESSION} AS name FROM pg_stat_activity WHERE pid = pg_backend_pid()");
     sql_query(select).get_result(connection).map(|Session { name }| name)
 }
 
-/// Whether the server has closed the connection, or takes no writes over it: another one may lead to a server that does.
+/// Whether the server has closed the connection or accepts no writes on it.
+///
+/// A new connection may lead to another server, which does.
 fn is_useless(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     matches!(
         cause.downcast_ref(),
@@ -255,22 +261,22 @@ fn is_useless(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     )
 }
 
-/// What is left to a piece of work.
-struct Time {
+/// When a read or write must end.
+struct WorkLimit {
     statement: Option<Duration>,
     deadline: Option<Instant>,
     cancel: Option<CancelToken>,
 }
 
-impl Time {
-    /// From now on.
-    fn within(limits: Limits) -> Self {
+impl WorkLimit {
+    /// The limit of work that starts now.
+    fn starting_now(limits: Limits) -> Self {
         let deadline = limits.statement.and_then(|time| Instant::now().checked_add(time));
         Self { statement: limits.statement, deadline, cancel: None }
     }
 
-    fn end(&self) -> End {
-        End { deadline: self.deadline, is_cancelled: self.cancel.as_ref().map(CancelToken::flag) }
+    fn stop_condition(&self) -> StopCondition {
+        StopCondition { deadline: self.deadline, is_cancelled: self.cancel.as_ref().map(CancelToken::flag) }
     }
 }
 
@@ -291,20 +297,21 @@ impl r2d2::ManageConnection for Manager {
     }
 }
 
-/// How many connections a pool has.
+/// The number of connections in a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolState {
-    /// Open ones.
+    /// Open connections.
     pub connections: u32,
-    /// Those of them that nobody uses.
+    /// Open connections that are not in use.
     pub idle: u32,
-    /// Open ones at most.
+    /// The largest number of open connections.
     pub most: u32,
 }
 
 /// An open database: a pool of readers and, on SQLite, one writer.
 ///
-/// PostgreSQL has one pool for both. One connection more is kept apart, see [`Database::check`]. Clones share all of them.
+/// PostgreSQL has one pool for both. A control connection is kept apart for [`Database::check`]. Clones share all of
+/// them.
 #[derive(Debug, Clone)]
 pub struct Database {
     url: DatabaseUrl,
@@ -316,13 +323,13 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens `url` with at most `connections` readers (on PostgreSQL: connections).
+    /// Opens the database with at most `connections` readers; on PostgreSQL, with at most `connections` in all.
     ///
-    /// An embedded file that is not there is created, in a folder that is, and only its owner may read it.
+    /// A missing SQLite file is created, readable only by its owner. Its folder must exist.
     ///
     /// # Errors
-    /// When there is no such folder, the file is no SQLite database, the server does not answer, its database is not
-    /// UTF8, or the database is another application's: that one is left as it was.
+    /// When the folder does not exist, the file is not a SQLite database, the server does not answer, its database is
+    /// not encoded in UTF8, or the database belongs to another application. That database is not changed.
     pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Self, OpenError> {
         let fail =
             |reason: String| OpenError { url: url.clone(), reason: one_line(&without_secrets(&reason, url)) };
@@ -332,7 +339,7 @@ impl Database {
                 return Err(fail(format!("there is no folder {}", folder.display())));
             }
         }
-        // A pool would only say that it timed out: the first connection is made by hand, for its error.
+        // A pool would only report a timeout. Open the first connection without it to get the actual error.
         let manager = Manager { url: url.clone(), access: Access::Write };
         let mut first = manager.connect_bare().map_err(|e| fail(e.to_string()))?;
         if let Db::Postgres(connection) = &mut first {
@@ -345,7 +352,7 @@ impl Database {
         }
         if migrate::is_foreign(&mut first).map_err(|e| fail(cause(&e)))? {
             return Err(fail(
-                "it has another application's tables and none of ours: give us a database of our own".into(),
+                "it has another application's tables: use a database of its own for this service".into(),
             ));
         }
         manager.set_up(&mut first).map_err(|e| fail(e.to_string()))?;
@@ -356,7 +363,7 @@ impl Database {
                 .max_size(size)
                 .min_idle(Some(idle))
                 .connection_timeout(Limits::default().connection)
-                // A ping before each use would be a round trip a request; `read` retries instead.
+                // A ping before each use would cost a round trip a request. `read` retries instead.
                 .test_on_check_out(false)
                 .build(Manager { url: url.clone(), access })
                 .map_err(|e| fail(e.to_string()))
@@ -369,48 +376,50 @@ impl Database {
             Engine::Sqlite => pool(Access::Read, connections, 1)?,
             Engine::Postgres => writers.clone(),
         };
-        // Commands have no use for it: it is made when it is first asked for.
+        // Opened on first use, because commands do not need it.
         let control = pool(Access::Read, 1, 0)?;
         Ok(Self { url: url.clone(), readers, writers, control, limits: Limits::default(), cancel: None })
     }
 
-    /// The same pools for work with limits of its own, such as that of requests.
+    /// The same pools, with other limits.
     #[must_use]
     pub fn limited(&self, limits: Limits) -> Self {
         Self { limits, ..self.clone() }
     }
 
-    /// The same for work whose statements take what they take.
+    /// The same pools, without a limit for statements.
     #[must_use]
     pub fn unhurried(&self) -> Self {
         self.limited(Limits { statement: None, ..self.limits })
     }
 
-    /// The same for reads that end when [`Database::cancel`] is called with this token.
+    /// The same pools, for reads that end when [`Database::cancel`] is called with this token.
     #[must_use]
     pub fn cancelled_by(&self, token: CancelToken) -> Self {
         Self { cancel: Some(token), ..self.clone() }
     }
 
-    /// The engine behind it.
+    /// The database engine.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.url.engine()
     }
 
-    /// Lends a connection to `work`, which only reads.
+    /// Runs `work`, which only reads, with a connection from the pool.
     ///
-    /// Work that meets a connection which the server closed is done once more on a fresh one.
+    /// If the server has closed the connection, `work` runs once more on a new one.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
-    /// [`Error::TimedOut`].
+    /// What `work` returns; [`Error::Unavailable`] when no connection is free in time or the database cannot be
+    /// reached; [`Error::TimedOut`] when a statement exceeds its limit or the read is cancelled.
     pub fn read<T>(&self, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
         self.read_from(&self.readers, work)
     }
 
-    /// Lends `work`, which only reads, the connection that no other work can have, and which has limits of its own: a
-    /// second to get it, and a second for each statement. Pools whose connections are all in use do not delay it.
+    /// Runs `work`, which only reads, on the control connection.
+    ///
+    /// Other work never uses this connection, so pools whose connections are all in use do not delay it. It has its own
+    /// limits: a second to get the connection, and a second for each statement.
     ///
     /// # Errors
     /// As [`Database::read`].
@@ -419,13 +428,14 @@ impl Database {
         apart.read_from(&self.control, work)
     }
 
-    /// Ends reads that run under this token, and has none begin any more.
+    /// Ends the reads that run under this token, and prevents new ones.
     ///
-    /// SQLite ends them by itself, within some 20 microseconds of its work. On PostgreSQL this takes the connection of
-    /// [`Database::check`], a round trip at a time, until the reads have ended or the server does not answer.
+    /// SQLite checks the token itself, after every 20 microseconds or so of work. On PostgreSQL this sends cancel
+    /// requests over the control connection, a round trip each, until the reads have ended or the server does not
+    /// answer.
     pub fn cancel(&self, token: &CancelToken) {
         token.cancel();
-        // Again and again: a read may have been between two of its statements.
+        // Repeat it: a cancel request has no effect on a read that is between two of its statements.
         for pause in (0..).map(|n: u32| Duration::from_millis(u64::from(n.min(10) * 10))) {
             std::thread::sleep(pause);
             let Some(session) = self.server_session(token) else { return };
@@ -434,51 +444,52 @@ impl Database {
             ));
             let sent = self
                 .check(|connection| Ok(statement.clone().bind::<Text, _>(&session).execute(connection)?));
-            token.told(sent.is_ok());
+            token.cancel_was_sent(sent.is_ok());
         }
     }
 
     fn server_session(&self, token: &CancelToken) -> Option<String> {
         match self.engine() {
             Engine::Sqlite => None,
-            Engine::Postgres => token.tell(),
+            Engine::Postgres => token.start_sending(),
         }
     }
 
     fn read_from<T>(&self, pool: &r2d2::Pool<Manager>, work: impl Fn(&mut Db) -> Result<T>) -> Result<T> {
         let mut lent = self.lend(pool)?;
-        let time = Time { cancel: self.cancel.clone(), ..Time::within(self.limits) };
-        let answer = lent.run(&time, &work);
-        let is_wanted = time.cancel.as_ref().is_none_or(|cancel| !cancel.is_cancelled());
-        if lent.is_lost && is_wanted {
+        let limit = WorkLimit { cancel: self.cancel.clone(), ..WorkLimit::starting_now(self.limits) };
+        let answer = lent.run(&limit, &work);
+        let is_cancelled = limit.cancel.as_ref().is_some_and(CancelToken::is_cancelled);
+        if lent.is_lost && !is_cancelled {
             self.reconnect(&mut lent)?;
-            return lent.run(&time, &work);
+            return lent.run(&limit, &work);
         }
         answer
     }
 
-    /// Lends a connection to `work` in one transaction: see [`Db::write`].
+    /// Runs `work` in one transaction, with a connection from the pool: see [`Db::write`].
     ///
-    /// A transaction that cannot begin because the server closed the connection begins on a fresh one. Work
-    /// that had begun is not repeated: it may have been kept.
+    /// If the transaction cannot begin because the server has closed the connection, it begins on a new one. Work that
+    /// has begun is not repeated, because the server may have committed it.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free or the database is away;
-    /// [`Error::TimedOut`].
+    /// What `work` returns; [`Error::Unavailable`] when no connection is free in time or the database cannot be
+    /// reached; [`Error::TimedOut`] when a statement exceeds its limit.
     pub fn write<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
         let mut lent = self.lend(&self.writers)?;
-        let time = Time::within(self.limits);
-        let mut begun = lent.run(&time, Db::begin);
+        let limit = WorkLimit::starting_now(self.limits);
+        let mut begun = lent.run(&limit, Db::begin);
         if lent.is_lost {
             self.reconnect(&mut lent)?;
-            begun = lent.run(&time, Db::begin);
+            begun = lent.run(&limit, Db::begin);
         }
         begun?;
-        lent.run(&time, |connection| connection.commit_after(work))
+        lent.run(&limit, |connection| connection.commit_after(work))
     }
 
-    /// Puts a fresh connection in the place of a lost one. Where there is none to be had, the lost one
-    /// leaves the pool when it is given back.
+    /// Replaces a lost connection by a new one.
+    ///
+    /// If that fails, the pool drops the lost connection when it is returned.
     fn reconnect(&self, lost: &mut Pooled) -> Result<()> {
         let manager = Manager { url: self.url.clone(), access: Access::Write };
         // A server that ends all connections may end the new one too while it is set up.
@@ -487,13 +498,15 @@ impl Database {
         Ok(())
     }
 
-    /// Lends a connection that may write, outside a transaction and without limits: for migrations and loads.
+    /// Runs `work` with a connection that may write, without a transaction and without statement limits.
+    ///
+    /// Migrations and bulk loads need this.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Unavailable`] when no connection comes free.
+    /// What `work` returns; [`Error::Unavailable`] when no connection is free in time.
     pub fn with_writer<T>(&self, work: impl FnOnce(&mut Db) -> Result<T>) -> Result<T> {
         let unlimited = self.limited(Limits::default());
-        unlimited.lend(&self.writers)?.run(&Time::within(unlimited.limits), work)
+        unlimited.lend(&self.writers)?.run(&WorkLimit::starting_now(unlimited.limits), work)
     }
 
     fn lend(&self, pool: &r2d2::Pool<Manager>) -> Result<r2d2::PooledConnection<Manager>> {
@@ -503,7 +516,7 @@ impl Database {
         lent.map_err(|e| Error::Unavailable(Box::new(e)))
     }
 
-    /// The pools as they are now, by name: `readers` and `writer` on SQLite, `connections` on PostgreSQL.
+    /// The current state of the pools by name: `readers` and `writer` on SQLite, `connections` on PostgreSQL.
     #[must_use]
     pub fn pools(&self) -> Vec<(&'static str, PoolState)> {
         let state = |pool: &r2d2::Pool<Manager>| {
@@ -517,12 +530,12 @@ impl Database {
     }
 }
 
-/// What the database says of an error that the domain tells nobody.
+/// The database's own message behind an error.
 fn cause(error: &Error) -> String {
     std::error::Error::source(error).unwrap_or(error).to_string()
 }
 
-/// libpq's reasons run over several lines.
+/// The text in one line. libpq's messages have several.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

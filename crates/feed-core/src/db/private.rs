@@ -1,4 +1,4 @@
-//! Files with what nobody but their owner may read: accounts and the hashes of their passwords.
+//! Creates files that only their owner may read: databases hold accounts and password hashes.
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -7,34 +7,34 @@ use std::path::{Path, PathBuf};
 
 use super::DatabaseUrl;
 
-/// What its owner may read and write, and nobody else.
+/// The owner may read and write; nobody else may.
 const MODE: u32 = 0o600;
 
-/// Makes a file that only its owner may read and write, whatever the process's umask.
+/// Creates a file that only its owner may read and write, whatever the umask of the process.
 ///
 /// # Errors
-/// When there is a file of that name, or none can be made.
+/// When a file with that name exists, or the file cannot be created.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     let file = File::options().write(true).create_new(true).mode(MODE).open(path)?;
-    // A umask may have taken rights away from the owner too.
+    // The umask may have removed permissions of the owner, too.
     file.set_permissions(Permissions::from_mode(MODE))?;
     Ok(file)
 }
 
-/// Makes the file of a database where there is none; SQLite gives its log and its index of the log the same mode.
+/// Creates the file of a SQLite database if it is missing. SQLite gives its `-wal` and `-shm` files the same mode.
 ///
-/// A file that is there is not even opened: closing it would take away the locks that SQLite has on it. What cannot be
-/// made, SQLite tells best.
+/// An existing file is not even opened, because closing it would release the locks that SQLite holds on it. Failures
+/// are ignored here: SQLite reports them when it opens the file.
 pub(super) fn create_missing(path: &Path) {
     let mut path = path.to_owned();
-    // Through links, as SQLite goes, and no further than the system would.
+    // Follow symbolic links, as SQLite does, up to the usual limit of the system.
     for _ in 0..40 {
         let (Err(_), Ok(target)) = (create(&path), fs::read_link(&path)) else { return };
         path = path.parent().map_or(target.clone(), |folder| folder.join(&target));
     }
 }
 
-/// The file of an embedded database, where it is there and everybody on this machine may read or write it.
+/// The file of a SQLite database, if it exists and every user of the machine has any permission on it.
 #[must_use]
 pub fn open_to_all(url: &DatabaseUrl) -> Option<PathBuf> {
     let DatabaseUrl::Sqlite(path) = url else { return None };

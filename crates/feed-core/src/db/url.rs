@@ -1,4 +1,4 @@
-//! Where the database is, and how that may be printed.
+//! Database URLs: parsing, timeouts for libpq, and printing without passwords.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use crate::engine::Engine;
 use crate::error::Result;
 
-/// Where the database is: `sqlite://PATH` or a libpq URL.
+/// The URL of a database: `sqlite://PATH` or a libpq URL.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    /// The path of the embedded file.
+    /// The path of a SQLite file.
     Sqlite(String),
-    /// A `postgres://` or `postgresql://` URL, handed to libpq as it is.
+    /// A `postgres://` or `postgresql://` URL, as it was given.
     Postgres(String),
 }
 
@@ -25,7 +25,7 @@ impl DatabaseUrl {
         }
     }
 
-    /// The URL with its passwords left out: for the operator, who wants to see the server and the database.
+    /// The URL without its passwords, for operators who want to see the server and the database.
     #[must_use]
     pub fn redacted(&self) -> String {
         match self {
@@ -36,7 +36,7 @@ impl DatabaseUrl {
 }
 
 fn redacted(parts: Parts<'_>) -> String {
-    if parts.is_torn() {
+    if parts.may_leak_password() {
         return format!("{}://…", parts.scheme);
     }
     let shown = |(name, value): (&str, Option<&str>)| match value {
@@ -50,7 +50,7 @@ fn redacted(parts: Parts<'_>) -> String {
     Parts { password, parameters: parts.parameters.and(Some(&parameters)), ..parts }.to_string()
 }
 
-/// The URL without what may hold a password: safe to print.
+/// The URL in a form that is safe to print: of a PostgreSQL URL only the scheme.
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,7 +66,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// A database URL in none of the accepted forms.
+/// The text is not a database URL in an accepted form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a database URL is sqlite://PATH (relative, or absolute with a third slash), \
@@ -82,7 +82,7 @@ impl FromStr for DatabaseUrl {
             return Err(BadDatabaseUrl);
         }
         match url.split_once("://") {
-            // SQLite's own URI parameters are refused: `?mode=ro` would be part of a file's name.
+            // Refuse SQLite's URI parameters: `?mode=ro` would become part of the file's name.
             Some(("sqlite", path))
                 if !path.is_empty() && !path.contains('?') && !path.starts_with(":memory:") =>
             {
@@ -94,9 +94,9 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// The parts of a libpq URL, as libpq itself finds them: `scheme://[user[:password]@]hosts[/database][?parameters]`.
+/// The parts of a libpq URL, split as libpq splits it: `scheme://[user[:password]@]hosts[/database][?parameters]`.
 ///
-/// Not those of a web address: there may be several hosts, or none, and `#` is a character like any other.
+/// They differ from those of a web address. There may be several hosts or none, and `#` has no special meaning.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     scheme: &'a str,
@@ -124,24 +124,26 @@ impl<'a> Parts<'a> {
         Self { scheme, user, password, hosts, database, parameters }
     }
 
-    /// The same with another database.
+    /// The same URL with another database.
     #[cfg(feature = "testing")]
     pub(crate) fn with_database(self, name: &'a str) -> Self {
         Self { database: Some(name), ..self }
     }
 
-    /// Each parameter and its value, both as they are written. One without `=` has none, and libpq refuses it.
+    /// Each parameter and its value, not decoded. A parameter without `=` has no value; libpq refuses it.
     pub(crate) fn parameters(self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let pieces = self.parameters.unwrap_or_default().split('&').filter(|piece| !piece.is_empty());
         pieces.map(|piece| piece.split_once('=').map_or((piece, None), |(name, value)| (name, Some(value))))
     }
 
-    /// Whether a piece of a password may stand in another part, since a character of it is not percent-encoded.
-    fn is_torn(self) -> bool {
+    /// Whether another part may contain a piece of the password.
+    ///
+    /// This happens when a special character of the password is not percent-encoded.
+    fn may_leak_password(self) -> bool {
         let has_at = |text: &str| text.contains('@');
         let is_no_port = |host: &str| {
             let port = host.split_once(':').map(|(_, port)| port);
-            // Colons are all over an address in brackets.
+            // An IPv6 address in brackets contains colons.
             !host.starts_with('[') && port.is_some_and(|port| port.contains(|c: char| !c.is_ascii_digit()))
         };
         has_at(self.hosts)
@@ -150,8 +152,7 @@ impl<'a> Parts<'a> {
             || self.parameters().any(|(name, value)| value.is_none() && has_at(name))
     }
 
-    /// The password behind the user, and those in parameters (`password`, `sslpassword`, `oauth_client_secret`), as they
-    /// are written.
+    /// The user's password and those in parameters (`password`, `sslpassword`, `oauth_client_secret`), not decoded.
     fn secrets(self) -> impl Iterator<Item = &'a str> {
         let in_parameters =
             self.parameters().filter(|(name, _)| is_secret(name)).filter_map(|(_, value)| value);
@@ -172,7 +173,7 @@ impl fmt::Display for Parts<'_> {
     }
 }
 
-/// Whether a parameter of this name holds something that nobody may see; in any spelling.
+/// Whether a parameter with this name holds a secret, whatever the case and encoding of the name.
 fn is_secret(name: &str) -> bool {
     let name = decoded(name).to_ascii_lowercase();
     ["password", "secret"].iter().any(|word| name.contains(word))
@@ -183,14 +184,14 @@ fn decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-/// The URL with an end to libpq's patience, which has none: a server that is away must not hold threads for minutes.
+/// The URL with timeouts. By default libpq has none, and a server that is down would block threads for minutes.
 ///
-/// Three seconds to connect and ten for what was sent to arrive, where the URL says nothing else. They come first: of a
-/// parameter that is there twice libpq takes the last one.
-pub(super) fn with_patience(url: &str) -> String {
+/// Connecting may take three seconds, and the server must acknowledge sent data within ten. Values in the URL take
+/// precedence: ours come first, and libpq uses the last of duplicate parameters.
+pub(super) fn with_timeouts(url: &str) -> String {
     let parts = Parts::of(url);
     let mut parameters = vec![];
-    // libpq asks the environment only where the URL says nothing.
+    // libpq reads the environment only for parameters that the URL does not set.
     if std::env::var_os("PGCONNECT_TIMEOUT").is_none() {
         parameters.push("connect_timeout=3");
     }
@@ -199,13 +200,13 @@ pub(super) fn with_patience(url: &str) -> String {
     Parts { parameters: Some(&parameters.join("&")), ..parts }.to_string()
 }
 
-/// What libpq says without the passwords of the URL: it quotes what it cannot read of one.
+/// An error text of libpq without the passwords of the URL. libpq quotes the parts of a URL that it cannot read.
 pub(super) fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
     let DatabaseUrl::Postgres(url) = url else { return reason.to_owned() };
     let parts = Parts::of(url);
-    if parts.is_torn() {
-        return "the URL cannot be read: '@', '/', '?' and '%' of a password are written as %40, %2F, %3F and %25, \
-                and a port is a number"
+    if parts.may_leak_password() {
+        return "the URL cannot be read: in a password, write '@', '/', '?' and '%' as %40, %2F, %3F and %25; a port \
+                must be a number"
             .to_owned();
     }
     let both = |secret: &str| [secret.to_owned(), decoded(secret)];
@@ -217,7 +218,7 @@ pub(super) fn without_secrets(reason: &str, url: &DatabaseUrl) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{DatabaseUrl, Parts, decoded, is_secret, with_patience, without_secrets};
+    use super::{DatabaseUrl, Parts, decoded, is_secret, with_timeouts, without_secrets};
 
     #[test]
     fn accepted_urls() {
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_has_an_end_to_its_patience() {
+    fn timeouts_are_added_to_a_url() {
         const OURS: &str = "connect_timeout=3&tcp_user_timeout=10000";
         for (url, expected) in [
             ("postgres://u@h/d", format!("postgres://u@h/d?{OURS}")),
@@ -261,7 +262,7 @@ mod tests {
             ("postgres://h/d?connect_timeout=9", format!("postgres://h/d?{OURS}&connect_timeout=9")),
             ("postgres://h/d?connect%5Ftimeout=9", format!("postgres://h/d?{OURS}&connect%5Ftimeout=9")),
         ] {
-            assert_eq!(with_patience(url), expected);
+            assert_eq!(with_timeouts(url), expected);
         }
     }
 
@@ -288,10 +289,10 @@ mod tests {
         ] {
             assert_eq!(url.parse::<DatabaseUrl>().unwrap().redacted(), shown);
         }
-        for torn in
+        for ambiguous in
             ["u:hunter@2@h/d", "u:hunter/2@h/d", "u:hunter/2?x@h/d", "u:hunter/2?x=1@h/d", "u:1/2?hunter@h/d"]
         {
-            let url: DatabaseUrl = format!("postgres://{torn}").parse().unwrap();
+            let url: DatabaseUrl = format!("postgres://{ambiguous}").parse().unwrap();
             assert_eq!(url.redacted(), "postgres://…");
             assert!(without_secrets("the reason", &url).starts_with("the URL cannot be read"));
         }
@@ -300,10 +301,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
 
-        /// libpq itself says what a URL means.
+        /// libpq's own parser decides.
         #[test]
         fn libpq_reads_an_edited_url_as_the_one_that_was_given(url in any_url()) {
-            let (given, edited) = (libpq::read(&url), libpq::read(&with_patience(&url)));
+            let (given, edited) = (libpq::read(&url), libpq::read(&with_timeouts(&url)));
             match (given, edited) {
                 (None, edited) => prop_assert_eq!(edited, None),
                 (Some(given), edited) => {
@@ -324,7 +325,7 @@ mod tests {
             let printed = decoded(&parsed.redacted());
             let told = without_secrets(&format!("cannot read {url}"), &parsed);
             for (_, secret) in read.iter().filter(|(name, _)| is_secret(name)) {
-                // Where it is there once, and for sure as the secret.
+                // Only where it occurs once, and so as the secret.
                 if secret.contains("hunter") && decoded(&url).matches(secret).count() == 1 {
                     prop_assert!(!printed.contains(secret) && !told.contains(secret), "{} {}", printed, told);
                 }
@@ -332,7 +333,7 @@ mod tests {
         }
     }
 
-    /// Pieces of URLs and what separates them, in any order.
+    /// Pieces of URLs and separators, in any order.
     fn any_url() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "/",
@@ -388,20 +389,20 @@ mod tests {
         use std::collections::BTreeMap;
         use std::ffi::{CStr, CString};
 
-        /// What libpq reads in a URL, by name; none where it refuses it.
+        /// The parameters that libpq reads from a URL, by name; none if it refuses the URL.
         pub(super) fn read(url: &str) -> Option<BTreeMap<String, String>> {
             let url = CString::new(url).unwrap();
             let mut message = std::ptr::null_mut();
-            // SAFETY: a text that ends with 0, and a place for a message.
+            // SAFETY: the URL is a NUL-terminated string, and `message` is a valid place for a pointer.
             let options = unsafe { pq_sys::PQconninfoParse(url.as_ptr(), &raw mut message) };
             if options.is_null() {
-                // SAFETY: libpq made it, or it is null.
+                // SAFETY: the message was allocated by libpq or is null.
                 unsafe { pq_sys::PQfreemem(message.cast()) };
                 return None;
             }
             let mut read = BTreeMap::new();
             let mut option = options;
-            // SAFETY: an array whose last element has no keyword; texts in it end with 0.
+            // SAFETY: `options` is an array whose last element has no keyword. Its strings are NUL-terminated.
             unsafe {
                 while !(*option).keyword.is_null() {
                     if !(*option).val.is_null() {

@@ -4,8 +4,8 @@
 //! any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a place
 //! may take one statement more, which chooses the index: see [`AccessPath`].
 //!
-//! [`listing`] says what is listed, [`access_path`] which index finds it, [`sql`] writes the statements, and [`card`] is
-//! what comes back.
+//! `listing` says what is listed, `access_path` which index finds it, `sql` writes the statements, and `card` is what
+//! comes back.
 
 mod access_path;
 mod card;

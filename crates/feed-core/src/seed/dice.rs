@@ -1,11 +1,11 @@
-//! Draws from skewed distributions, by arithmetic that is the same on every machine.
+//! Random draws from skewed distributions, with results that are the same on every machine.
 
 use std::collections::BTreeSet;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// What is drawn from one stream: more draws for one subject do not change another.
+/// The kinds of data. Each has a random stream of its own, so that more draws for one do not change another.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Subject {
     World = 1,
@@ -15,42 +15,45 @@ pub(super) enum Subject {
     Favorites,
 }
 
-/// The stream of random numbers for `subject`.
+/// The random stream for `subject`.
 pub(super) fn stream(seed: u64, subject: Subject) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(subject as u64);
     rng
 }
 
-/// One of `list`, each as likely.
+/// A random element of `list`, each with the same probability.
 pub(super) fn pick<T: Copy>(rng: &mut ChaCha8Rng, list: &[T]) -> T {
     list[rng.random_range(0..list.len())]
 }
 
-/// One of `list`, the first ones often and the last ones rarely.
+/// A random element of `list`: early ones often, late ones rarely.
 pub(super) fn pick_skewed<T: Copy>(rng: &mut ChaCha8Rng, list: &[T]) -> T {
     list[skewed_index(rng, list.len())]
 }
 
-/// A number below `length`, the small ones often and the large ones rarely.
+/// A random number below `length`: small ones often, large ones rarely.
 pub(super) fn skewed_index(rng: &mut ChaCha8Rng, length: usize) -> usize {
     let bound = rng.random_range(1..=length);
     rng.random_range(0..bound)
 }
 
-/// A number of relations: `least` or more for everybody, twice as many for half, and so on up to `most`.
+/// A random number of relations: at least `least` for everybody, at least twice as many for half of the users, and so
+/// on, up to `most`.
 pub(super) fn skewed_count(rng: &mut ChaCha8Rng, least: u32, most: u32) -> u32 {
     const PARTS: u32 = 100_000;
     (least * PARTS / rng.random_range(1..=PARTS)).min(most)
 }
 
-/// About normal: the sum of four uniform draws, with mean 0, deviation 1, and nothing beyond 3.5.
+/// A draw from an approximately normal distribution, with mean 0 and standard deviation 1.
+///
+/// It is the sum of four uniform draws, and never exceeds 3.5 on either side.
 pub(super) fn bell(rng: &mut ChaCha8Rng) -> f64 {
     let sum: f64 = (0..4).map(|_| rng.random::<f64>() - 0.5).sum();
     sum * 3.0_f64.sqrt()
 }
 
-/// Up to `wanted` different values: from `draw` while it finds new ones, the remainder from `rest`.
+/// Up to `wanted` distinct values. They come from `draw` as long as it returns new ones, and then from `rest`.
 pub(super) fn distinct(
     rng: &mut ChaCha8Rng,
     wanted: u32,
@@ -74,10 +77,10 @@ pub(super) fn distinct(
     found
 }
 
-/// Ranks from 0, each with a weight of 1 / (rank + flatness).
+/// A Zipf distribution over ranks from 0. Each has a weight of 1 / (rank + flatness).
 #[derive(Debug)]
 pub(super) struct Zipf {
-    /// The sum of the weights up to and with each rank.
+    /// The sum of the weights of all ranks up to and including each one.
     cumulative: Vec<u64>,
 }
 
@@ -91,13 +94,13 @@ impl Zipf {
         Self { cumulative: (0..ranks).scan(0, add).collect() }
     }
 
-    /// A rank.
+    /// Draws a rank.
     pub(super) fn draw(&self, rng: &mut ChaCha8Rng) -> usize {
         let ticket = rng.random_range(0..self.sum());
         self.cumulative.partition_point(|&end| end <= ticket)
     }
 
-    /// Divides `total` among the ranks by their weights, to the last one.
+    /// Divides `total` among the ranks by their weights, without a remainder.
     pub(super) fn shares(&self, total: u32) -> impl Iterator<Item = u32> {
         let mut given = 0;
         self.cumulative.iter().map(move |&end| {

@@ -12,11 +12,11 @@ use crate::feed::FlyerImage;
 use crate::models::Flyer;
 use crate::sweep;
 
-/// Makes the flyers one after the other.
+/// Generates the flyers one after the other.
 #[derive(Debug)]
 pub(super) struct Flyers<'a> {
     world: &'a World,
-    /// Where each user lives, and mostly publishes.
+    /// The town of each user, in which they publish most of their flyers.
     homes: Vec<&'static Town>,
     rng: ChaCha8Rng,
 }
@@ -63,12 +63,14 @@ impl<'a> Flyers<'a> {
     }
 }
 
-/// About 80 % valid, for up to a year from today, so that a demo lasts; the older, the more have expired;
-/// 2 % scheduled.
+/// Draws the validity of a flyer.
+///
+/// About 80 % are valid, for up to a year from today, so that a demo lasts. About 2 % are scheduled. The others have
+/// expired, and older flyers more often.
 fn validity(world: &World, rng: &mut ChaCha8Rng, created: u32) -> (NaiveDateTime, NaiveDateTime) {
     let age = TODAY - created;
     let (from, until) = if created > 30 * DAY && rng.random_ratio(1, 50) {
-        // Not before tomorrow, whatever the time today, and at most a year after publication.
+        // Tomorrow or later, whatever the time of day is now, and at most a year after publication.
         let from = TODAY + DAY + rng.random_range(0..created - DAY);
         (from, from + rng.random_range(1..=60 * DAY))
     } else if rng.random_ratio(age, 2 * TODAY) {
@@ -80,7 +82,7 @@ fn validity(world: &World, rng: &mut ChaCha8Rng, created: u32) -> (NaiveDateTime
     (world.second(from.into()), world.second(until.into()))
 }
 
-/// 1 to 5, two on average.
+/// The number of images: 1 to 5, two on average.
 fn image_count(rng: &mut ChaCha8Rng) -> i16 {
     match rng.random_range(0..100) {
         0..45 => 1,

@@ -61,7 +61,7 @@ pub(super) fn favorites(connection: &mut Db, rows: Vec<Favorite>) -> QueryResult
     }
 }
 
-/// Row by row: Diesel keeps this statement prepared, one of many rows it would prepare each time.
+/// Inserts row by row. Diesel caches this prepared statement; it would prepare a statement for many rows each time.
 fn each<R>(rows: Vec<R>, mut insert: impl FnMut(R) -> QueryResult<usize>) -> QueryResult<usize> {
     rows.into_iter().try_fold(0, |count, row| Ok(count + insert(row)?))
 }
@@ -72,10 +72,10 @@ struct LastId {
     id: i64,
 }
 
-/// Reserves `rows` ids, none of which was ever given before, and returns the first.
+/// Reserves `rows` ids that were never used before, and returns the first.
 ///
-/// On PostgreSQL the sequence goes on behind them; it stays there if the transaction fails. SQLite's
-/// AUTOINCREMENT follows the rows by itself.
+/// On PostgreSQL the sequence continues after them, even if the transaction fails. SQLite's AUTOINCREMENT continues
+/// after the inserted rows by itself.
 pub(super) fn reserve(connection: &mut Db, table: &'static str, rows: u32) -> Result<i64> {
     let rows = i64::from(rows);
     let last: LastId = match connection {
@@ -95,10 +95,10 @@ pub(super) fn reserve(connection: &mut Db, table: &'static str, rows: u32) -> Re
     Ok(last.id - rows + 1)
 }
 
-/// Leaves the database as it would be after some time of use, now that all is committed.
+/// Brings the database into the state that it would reach after some time of use. It runs after the commit.
 ///
-/// PostgreSQL gets its statistics, and the visibility map that index-only scans need. SQLite moves the
-/// load out of its write-ahead log; it stays without statistics, as an embedded file is in use.
+/// On PostgreSQL it creates statistics and the visibility map, which index-only scans need. On SQLite it copies the
+/// data out of the write-ahead log. SQLite gets no statistics, because an embedded file in use has none either.
 pub(super) fn tidy_up(connection: &mut Db) {
     let tidied = match connection {
         Db::Sqlite(c) => c.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)"),
@@ -106,8 +106,8 @@ pub(super) fn tidy_up(connection: &mut Db) {
             "VACUUM (ANALYZE) users, user_texts, flyers, flyer_texts, flyer_images, favorites, follows",
         ),
     };
-    // Either comes by itself later: no reason to call a load failed that is there.
+    // The engines do this later by themselves. The data is loaded, so a failure here is no failure of the load.
     if let Err(error) = tidied {
-        tracing::warn!(%error, "the database was not tidied up after the load");
+        tracing::warn!(%error, "vacuum or checkpoint after the load failed");
     }
 }

@@ -1,12 +1,13 @@
-//! Demo data: made-up users, flyers, follows and favorites, the same for the same seed.
+//! Demo data: made-up users, flyers, follows and favorites, reproducible from a seed.
 //!
-//! A few creators publish most of the flyers and most of the others little; some went quiet long ago.
-//! Flyers cluster in towns and spread over a year; most are valid, some have expired, a few are scheduled.
-//! How many follows and favorites a user has is as skewed as it is among people.
+//! A few creators publish most of the flyers, and most creators publish few. Some stopped publishing long ago. Flyers
+//! cluster in towns and spread over a year. Most are valid, some have expired, and a few are scheduled. The numbers of
+//! follows and favorites per user are as skewed as those of real users.
 //!
-//! Everything is drawn from [`rand_chacha::ChaCha8Rng`], each subject from a stream of its own: the same
-//! [`Plan`] and day give the same rows in every empty database, on both engines. The one exception is
-//! `users.password_hash`, whose salt is random, and `users.token_key`. All accounts share one hash: each would cost 20 ms.
+//! Everything is drawn from [`rand_chacha::ChaCha8Rng`], with a stream of its own for each kind of data. The same
+//! [`Plan`] and day give the same rows in every empty database, on both engines. The exceptions are
+//! `users.password_hash`, whose salt is random, and `users.token_key`. All accounts share one hash, because hashing
+//! takes 20 ms.
 
 mod dice;
 mod flyers;
@@ -37,49 +38,49 @@ use world::World;
 /// The password of every demo account.
 pub const PASSWORD: &str = "pockitflyer-demo";
 
-/// The domain of every demo account's e-mail, which tells demo data from other data.
+/// The domain of every demo account's e-mail. It distinguishes demo accounts from others.
 pub const DOMAIN: &str = "demo.pockitflyer.test";
 
-/// E-mail of the account without any relation.
+/// The e-mail of the account without follows and favorites.
 pub const NEW: &str = "new@demo.pockitflyer.test";
 
-/// E-mail of the account with 5 follows and 10 favorites.
+/// The e-mail of the account with 5 follows and 10 favorites.
 pub const ACTIVE: &str = "active@demo.pockitflyer.test";
 
-/// E-mail of the account with 1,000 follows and 1,000 favorites, where there are as many.
+/// The e-mail of the account with 1,000 follows and 1,000 favorites, if there are as many creators and flyers.
 pub const POWER: &str = "power@demo.pockitflyer.test";
 
-/// E-mail of the account that published 1 % of the flyers: 20 to 2,000, but not more than half of them.
+/// The e-mail of the account that published 1 % of the flyers: 20 to 2,000, but at most half of all.
 pub const CREATOR: &str = "creator@demo.pockitflyer.test";
 
-/// The e-mails of the accounts that stand for a kind of user, in the order of their ids.
+/// The e-mails of the accounts that each represent a kind of user, in the order of their ids.
 pub const PERSONAS: [&str; 4] = [NEW, ACTIVE, POWER, CREATOR];
 
-/// How far the load has come.
+/// The progress of a load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// What is being added: `users`, `flyers`, `follows` or `favorites`.
     pub stage: &'static str,
-    /// How many users or flyers are done; for follows and favorites, how many users have theirs.
+    /// The number of users or flyers that are done. For follows and favorites, the number of users whose relations are.
     pub done: u64,
-    /// How many there will be.
+    /// The number at the end of the stage.
     pub total: u64,
 }
 
-/// What [`seed`] did.
+/// The result of [`seed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It added these rows.
+    /// Rows were added.
     Added(Added),
-    /// Demo accounts were there before: it added nothing.
+    /// Nothing was added, because demo accounts existed before.
     AlreadyThere,
 }
 
-/// In words, for the terminal.
+/// The result in words, for the terminal.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AlreadyThere => f.write_str("demo data is there already: nothing was added"),
+            Self::AlreadyThere => f.write_str("the database already has demo data: nothing was added"),
             Self::Added(Added { users, flyers, flyer_images, follows, favorites }) => write!(
                 f,
                 "added {users} users, {flyers} flyers with {flyer_images} images, {follows} follows and \
@@ -89,33 +90,33 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// How many rows each table got.
+/// The number of rows that were added to each table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Added {
-    /// The personas among them.
+    /// Users, including the personas.
     pub users: usize,
-    /// Valid, expired and scheduled ones.
+    /// Flyers: valid, expired and scheduled ones.
     pub flyers: usize,
-    /// 1 to 5 a flyer.
+    /// Images: 1 to 5 a flyer.
     pub flyer_images: usize,
-    /// Who follows whom.
+    /// Follows.
     pub follows: usize,
-    /// Who favorited what.
+    /// Favorites.
     pub favorites: usize,
 }
 
-/// Adds the demo data of `plan` in one transaction: all of it, or nothing.
+/// Adds the demo data of `plan` in one transaction.
 ///
-/// The data is anchored at the start of the day of `now`: every `created_at` lies before it. A database that
-/// holds demo accounts is left as it is. One that holds other accounts is refused unless `force` is set, and
-/// their rows are never touched. Nobody else writes meanwhile: on SQLite the transaction has the only write
-/// lock, on PostgreSQL it locks the tables against writers.
+/// The data ends at the start of the day of `now`: every `created_at` is earlier. A database that contains demo
+/// accounts is not changed. A database that contains other accounts is refused unless `force` is set; their rows are
+/// never changed. All other writers wait meanwhile. On SQLite the transaction holds the only write lock. On PostgreSQL
+/// it locks out writers.
 ///
-/// A million flyers take about a minute and about 100 MB of memory; on SQLite the disk has to hold them
-/// twice until they have left the write-ahead log.
+/// A million flyers take about a minute and about 100 MB of memory. On SQLite they need twice their space on disk until
+/// the write-ahead log is truncated.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a plan out of its bounds, or naming `force` where it would have to be set.
+/// [`Error::Invalid`] for a plan out of its bounds, or for the field `force` if it must be set.
 pub fn seed(
     database: &Database,
     plan: &Plan,
@@ -135,7 +136,7 @@ pub fn seed(
             if others && !force {
                 return Err(Error::invalid(
                     "force",
-                    "must be set to add demo data beside the accounts that the database holds",
+                    "must be set to add demo data to a database that has other accounts",
                 ));
             }
             let first_user = load::reserve(connection, "users", plan.users)?;
@@ -150,10 +151,10 @@ pub fn seed(
     })
 }
 
-/// How many users or flyers are made at once: some megabytes, and one COPY on PostgreSQL.
+/// The number of users or flyers that are generated at once: some megabytes, and one COPY on PostgreSQL.
 const CHUNK: u32 = 5_000;
 
-/// How many users get their relations at once: some tens of thousands of rows at most.
+/// The number of users whose relations are generated at once: some tens of thousands of rows at most.
 const RELATIONS_CHUNK: u32 = 500;
 
 fn add(
@@ -179,7 +180,7 @@ fn add(
     })?;
 
     let mut source = flyers::Flyers::new(world);
-    // 48 bytes a flyer, for the favorites to copy.
+    // Favorites copy these columns. They take 48 bytes a flyer.
     let mut copies = Vec::with_capacity(flyers as usize);
     in_chunks("flyers", flyers, CHUNK, progress, |flyers| {
         let (rows, images): (Vec<_>, Vec<_>) = flyers.map(|flyer| source.next(flyer)).unzip();

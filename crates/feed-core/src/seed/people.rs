@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::models::User;
 use crate::schema::users;
 
-/// Makes the accounts one after the other.
+/// Generates the accounts one after the other.
 #[derive(Debug)]
 pub(super) struct Accounts<'a> {
     world: &'a World,
@@ -46,13 +46,14 @@ impl<'a> Accounts<'a> {
                 .then(|| format!("https://images.demo.pockitflyer.test/users/{number}.jpg")),
             created_at: self.registered(user),
             relations_version: 0,
-            // Not from the seed, which others know.
+            // Not drawn from the seed, because others may know it.
             token_key: rand::random(),
             lifts: 0,
         }
     }
 
-    /// In the order of the ids, in the year before the first flyer; only `new` is new.
+    /// The time of registration. It follows the order of the ids, in the year before the first flyer. Only the persona
+    /// `new` registered an hour before today.
     fn registered(&mut self, user: u32) -> NaiveDateTime {
         if user == NEW {
             return self.world.second(i64::from(TODAY) - 3_600);
@@ -63,19 +64,19 @@ impl<'a> Accounts<'a> {
     }
 }
 
-/// Whether there is an account under our domain: one scan of `users` where there is none.
+/// Whether there is an account with the demo domain. Without one, this scans the whole table `users`.
 pub(super) fn demo_account_exists(connection: &mut Db) -> Result<bool> {
     let ours = users::table.filter(users::email_key.like(format!("%@{DOMAIN}")));
     Ok(ours.select(users::id).first::<i64>(connection).optional()?.is_some())
 }
 
-/// Whether there is an account under another domain.
+/// Whether there is an account with another domain.
 pub(super) fn other_account_exists(connection: &mut Db) -> Result<bool> {
     let others = users::table.filter(users::email_key.not_like(format!("%@{DOMAIN}")));
     Ok(others.select(users::id).first::<i64>(connection).optional()?.is_some())
 }
 
-/// Puts something behind the usernames that other accounts have taken: one probe of the index a name.
+/// Appends a suffix to usernames that other accounts have: one probe of the index for each name.
 pub(super) fn make_usernames_free(connection: &mut Db, accounts: &mut [User]) -> Result<()> {
     for account in accounts {
         let wanted = account.username.clone();

@@ -1,16 +1,16 @@
-//! The words of the made-up flyers; in each list the first ones come often and the last ones rarely.
+//! The words of the made-up flyers. Words early in a list are used often, and late ones rarely.
 
-/// What flyers say in one language.
+/// The phrases of one language.
 #[derive(Debug)]
 pub(super) struct Phrases {
-    /// By category, as [`Category::ALL`](crate::models::Category::ALL) lists them.
+    /// Subjects by category, in the order of [`Category::ALL`](crate::models::Category::ALL).
     pub(super) subjects: [&'static [&'static str]; 3],
     pub(super) adjectives: &'static [&'static str],
     pub(super) offers: &'static [&'static str],
     pub(super) openings: &'static [&'static str],
     pub(super) details: &'static [&'static str],
     pub(super) closings: &'static [&'static str],
-    /// As in "at Bern".
+    /// The preposition before a town.
     pub(super) at: &'static str,
 }
 
@@ -177,7 +177,7 @@ pub(super) static ENGLISH: Phrases = Phrases {
     at: "in",
 };
 
-/// Words that one flyer in some thousands carries, down to one in a hundred thousand.
+/// Rare words: the first one is in one flyer of some thousands, the last one in one of a hundred thousand.
 #[rustfmt::skip]
 pub(super) static RARE: [&str; 24] = [
     "Zwetschgenröster", "Quittengelee", "Kouglof", "Alphornbläser", "Theremin", "Sbrinz", "Örgeli",

@@ -1,4 +1,4 @@
-//! Real towns, and made-up addresses around their middles.
+//! Real towns, and made-up addresses around their centers.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -14,10 +14,10 @@ pub(super) enum Language {
     Italian,
 }
 
-/// How a country writes its streets.
+/// The spelling of street names in a country.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Streets {
-    /// No ß in Switzerland.
+    /// German as in Switzerland, which has no ß.
     Swiss,
     German,
     French,
@@ -33,16 +33,16 @@ pub(super) struct Town {
     postcode: &'static str,
     latitude: f64,
     longitude: f64,
-    /// The deviation of the places around its middle.
+    /// The standard deviation of the locations around the town's center.
     spread_km: f64,
 }
 
-/// A town, the first ones of the list often.
+/// A random town. Towns early in the list are drawn more often.
 pub(super) fn town(rng: &mut ChaCha8Rng) -> &'static Town {
     &TOWNS[skewed_index(rng, TOWNS.len())]
 }
 
-/// A place in or around `town`, to six decimals: about 10 cm.
+/// A random location in or around `town`, with six decimals: about 10 cm.
 pub(super) fn near(rng: &mut ChaCha8Rng, town: &Town) -> Location {
     const KM_PER_DEGREE: f64 = 111.195;
     let round = |degrees: f64| (degrees * 1e6).round() / 1e6;
@@ -51,7 +51,7 @@ pub(super) fn near(rng: &mut ChaCha8Rng, town: &Town) -> Location {
     Location { latitude: round(town.latitude + north), longitude: round(town.longitude + east) }
 }
 
-/// A street with its number, as the town writes it.
+/// A random address in the format of the town's country.
 pub(super) fn address(rng: &mut ChaCha8Rng, town: &Town) -> String {
     let Town { name, postcode, .. } = town;
     let last = rng.random_range(2..=180);

@@ -1,19 +1,19 @@
-//! How much demo data there will be.
+//! The amounts of demo data.
 
 use std::ops::RangeInclusive;
 
 use crate::error::{Error, FieldError, Result};
 
-/// How much demo data [`seed`](super::seed) makes, and from which seed.
+/// The amounts of demo data that [`seed`](super::seed) adds, and the seed of the random numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
-    /// 10 to 1,000,000, the personas included; some 60 % of them publish, where there are flyers for it.
+    /// The number of users, including the personas: 10 to 1,000,000. Some 60 % publish, if there are enough flyers.
     pub users: u32,
-    /// 20 to 10,000,000.
+    /// The number of flyers: 20 to 10,000,000.
     pub flyers: u32,
-    /// Another seed makes other data of the same shape.
+    /// The seed of the random numbers. Another seed gives other data of the same kind.
     pub seed: u64,
-    /// How many creators a user follows at most, but for the personas: 1 to 100,000.
+    /// The largest number of creators that a user follows: 1 to 100,000. It does not apply to the personas.
     pub follows_max: u32,
 }
 
@@ -22,10 +22,10 @@ const FLYERS: RangeInclusive<u32> = 20..=10_000_000;
 const FOLLOWS_MAX: RangeInclusive<u32> = 1..=100_000;
 
 impl Plan {
-    /// Checks that every number lies within its bounds.
+    /// Checks that every number is within its bounds.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with each field that does not.
+    /// [`Error::Invalid`] with every field that is out of its bounds.
     pub fn check(&self) -> Result<()> {
         let fields = [
             ("users", self.users, USERS),

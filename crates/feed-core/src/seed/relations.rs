@@ -1,4 +1,4 @@
-//! Who follows whom, and who favorited what.
+//! Made-up follows and favorites.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -7,10 +7,10 @@ use super::dice::{Subject, Zipf, distinct, skewed_count, stream};
 use super::world::{ACTIVE, NEW, POWER, World};
 use crate::models::{Favorite, FlyerCopy, Follow};
 
-/// How many favorites a user has at most.
+/// The largest number of favorites of a user.
 const FAVORITES_MAX: u32 = 1_000;
 
-/// Makes the follows of one user after the other.
+/// Generates the follows of one user after the other.
 #[derive(Debug)]
 pub(super) struct Follows<'a> {
     world: &'a World,
@@ -25,7 +25,7 @@ impl<'a> Follows<'a> {
         Self { world, popularity, rng: stream(world.plan.seed, Subject::Follows) }
     }
 
-    /// In the order of the followed ids.
+    /// The follows of a user, in the order of the followed ids.
     pub(super) fn of(&mut self, user: u32) -> Vec<Follow> {
         let Self { world, popularity, rng } = self;
         let wanted = match user {
@@ -37,23 +37,24 @@ impl<'a> Follows<'a> {
         };
         let draw = |rng: &mut ChaCha8Rng| world.creators[popularity.draw(rng)];
         let mut followed = distinct(rng, wanted, draw, world.creators.iter().copied());
-        // Nobody follows themselves. Personas with a fixed number publish nothing and do not come up.
+        // Nobody follows themselves. This does not affect the personas with a fixed number of follows, because they
+        // publish nothing and so are never drawn.
         followed.remove(&user);
         let follow = |followed| Follow {
             follower_id: world.user_id(user),
             followed_id: world.user_id(followed),
-            // Accounts that publish or follow are older than any flyer.
+            // All accounts that publish or follow are older than the first flyer.
             created_at: world.moment_after(0, rng, 1),
         };
         followed.into_iter().map(follow).collect()
     }
 }
 
-/// Makes the favorites of one user after the other.
+/// Generates the favorites of one user after the other.
 #[derive(Debug)]
 pub(super) struct Favorites<'a> {
     world: &'a World,
-    /// In the order of the flyers' ids.
+    /// The flyers' columns that favorites copy, in the order of the flyers' ids.
     flyers: &'a [FlyerCopy],
     rng: ChaCha8Rng,
 }
@@ -63,7 +64,7 @@ impl<'a> Favorites<'a> {
         Self { world, flyers, rng: stream(world.plan.seed, Subject::Favorites) }
     }
 
-    /// In the order of the flyers' ids.
+    /// The favorites of a user, in the order of the flyers' ids.
     pub(super) fn of(&mut self, user: u32) -> Vec<Favorite> {
         let Self { world, flyers, rng } = self;
         let wanted = match user {
@@ -85,13 +86,13 @@ impl<'a> Favorites<'a> {
     }
 }
 
-/// A flyer, rather a newer one; a third of the time one of those that many like, or that everybody does.
+/// A random flyer, more often a newer one. A third of the draws return flyers that many or all users like.
 fn favored_one(rng: &mut ChaCha8Rng, all: u32) -> u32 {
     let flyer = rng.random_range(0..all).max(rng.random_range(0..all));
-    let apart = match rng.random_range(0..12) {
+    let spacing = match rng.random_range(0..12) {
         0 => all / 200 + 1,
         1..4 => 20,
         _ => 1,
     };
-    flyer - flyer % apart
+    flyer - flyer % spacing
 }

@@ -1,4 +1,4 @@
-//! Titles and descriptions, of frequent and rare words.
+//! Made-up titles and descriptions, with frequent and rare words.
 
 use std::fmt::Write;
 
@@ -9,16 +9,16 @@ use super::dice::{pick, pick_skewed};
 use super::phrases::{ENDINGS, ENGLISH, FRENCH, GERMAN, ITALIAN, MIDDLES, Phrases, RARE, STARTS};
 use super::places::{Language, Town};
 
-/// The words of a flyer, and what they are about.
+/// The texts of a flyer, and its categories.
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) title: String,
     pub(super) description: String,
-    /// As bits.
+    /// The categories as bits.
     pub(super) categories: i16,
 }
 
-/// Writes a flyer for `town`, mostly in its language.
+/// Composes the texts of a flyer for `town`, mostly in the town's language.
 pub(super) fn compose(rng: &mut ChaCha8Rng, town: &Town) -> Text {
     let phrases = match town.language {
         _ if rng.random_ratio(1, 8) => &ENGLISH,
@@ -48,7 +48,7 @@ fn title(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &str, tow
     }
 }
 
-/// Some sentences; now and then all of them, or none.
+/// A description of some sentences; now and then of all or none.
 fn description(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &str, town: &Town) -> String {
     let Phrases { at, openings, details, closings, .. } = phrases;
     let length = match rng.random_range(0..100) {
@@ -68,12 +68,12 @@ fn description(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &st
         text.push_str(pick_skewed(rng, &RARE));
         text.push('!');
     }
-    // Writing to a String does not fail.
+    // Writing to a String cannot fail.
     let _ = write!(text, " {} {name}.", pick(rng, closings));
     text
 }
 
-/// A name that few flyers share: there are some 40,000.
+/// A random name out of some 40,000, so that few flyers share one.
 fn name(rng: &mut ChaCha8Rng) -> String {
     [pick_skewed(rng, &STARTS), pick_skewed(rng, &MIDDLES), pick_skewed(rng, &ENDINGS)].concat()
 }

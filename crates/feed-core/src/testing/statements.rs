@@ -1,8 +1,8 @@
-//! The statements that connections send, compared with those that are written down in `tests/sql`.
+//! Compares the statements that connections send with those recorded in `tests/sql`.
 //!
-//! Each engine has a folder there. Its `statements.txt` names every statement that a request can send, with the hash of
-//! its text; a formatted file beside it shows the text of each kind. `tests/sql.rs` writes and checks both. Here, tests
-//! of the whole service make sure that it sends nothing else.
+//! Each engine has a folder there. Its `statements.txt` lists every statement that a request can send, with the hash of
+//! its text. Formatted files beside it show the text of each kind of statement. `tests/sql.rs` writes and checks both.
+//! With this module, tests of the whole service check that it sends no other statements.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,39 +19,41 @@ static SENT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 fn note(event: InstrumentationEvent<'_>) {
     if let InstrumentationEvent::StartQuery { query, .. } = event {
         let text = query.to_string();
-        // Diesel prints the binds behind the text.
+        // Diesel prints the binds after the text.
         let text = text.split(" -- binds: ").next().unwrap_or_default().to_owned();
         SENT.lock().expect("no test panics while it holds this").insert(text);
     }
 }
 
-/// Notes the texts of all statements that this process sends over connections that it opens from now on.
+/// Records the texts of all statements that this process sends on connections that it opens from now on.
 ///
 /// # Panics
-/// When another thread panicked while it set the same.
+/// When another thread panicked while it called this.
 pub fn note_all() {
     diesel::connection::set_default_instrumentation(|| Some(Box::new(note)))
-        .expect("nobody panics while they set it");
+        .expect("no thread panics while it sets this");
 }
 
-/// Takes the texts that were noted.
+/// Returns the recorded texts and clears them.
 ///
 /// # Panics
-/// When another thread panicked while it noted one.
+/// When another thread panicked while it recorded one.
 #[must_use]
 pub fn take_noted() -> BTreeSet<String> {
     std::mem::take(&mut *SENT.lock().expect("no test panics while it holds this"))
 }
 
-/// The folder of an engine's statements.
+/// The folder of an engine's recorded statements.
 #[must_use]
 pub fn folder(engine: Engine) -> PathBuf {
     let engine = format!("{engine:?}").to_lowercase();
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sql").join(engine)
 }
 
-/// What is the same of two texts of one statement: they may differ in how binds are written, in how many values a list
-/// has, and in which columns an UPDATE sets.
+/// The part of a statement's text that is always the same.
+///
+/// Texts of one statement may differ in the syntax of binds, in the number of values in a list, and in the columns that
+/// an UPDATE sets.
 #[must_use]
 pub fn shape(text: &str) -> String {
     let mut shape = String::with_capacity(text.len());
@@ -74,17 +76,17 @@ pub fn shape(text: &str) -> String {
     shape
 }
 
-/// The hash of a statement's [`shape`], as `statements.txt` has it.
+/// The hash of a statement's [`shape`], as in `statements.txt`.
 #[must_use]
 pub fn hash(text: &str) -> String {
     let digest = Sha256::digest(shape(text));
     digest.iter().take(8).fold(String::new(), |hash, byte| format!("{hash}{byte:02x}"))
 }
 
-/// The texts that have a name and are not written down for `engine`.
+/// The named statements that are not recorded for `engine`.
 ///
-/// Statements without a name are the tests' own and transaction control: another test holds that all of a request's have
-/// one.
+/// Statements without a name are transaction control or belong to tests. Another test checks that all statements of
+/// requests have a name.
 ///
 /// # Panics
 /// When `statements.txt` cannot be read.
@@ -97,12 +99,12 @@ pub fn unknown(engine: Engine, sent: &BTreeSet<String>) -> Vec<String> {
     named.filter(|text| !known.contains(hash(text).as_str())).cloned().collect()
 }
 
-/// Makes sure, when it is dropped, that nothing was sent that is not written down for one of the engines.
+/// A guard that checks, when it is dropped, that every statement sent is recorded for one of the engines.
 #[derive(Debug)]
 pub struct OnlyKnown(());
 
 impl OnlyKnown {
-    /// Notes what is sent from now on: before the first connection opens.
+    /// Starts recording. It must be called before the first connection opens.
     #[must_use]
     pub fn from_now_on() -> Self {
         note_all();
@@ -117,7 +119,7 @@ impl Drop for OnlyKnown {
         // A second panic would hide the first.
         assert!(
             unknown.is_empty() || std::thread::panicking(),
-            "crates/feed-core/tests/sql.rs lacks cases of these statements: {unknown:#?}"
+            "crates/feed-core/tests/sql.rs has no cases for these statements: {unknown:#?}"
         );
     }
 }

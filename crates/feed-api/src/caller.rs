@@ -14,7 +14,8 @@ use feed_core::users::Identity;
 
 use crate::auth::Viewer;
 
-/// Whom a request counts against: their account where the database has confirmed the token, else the network it comes from.
+/// Whom a request counts against: their account where the database has confirmed the token, else the network it comes
+/// from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
     /// The account of a confirmed token.
@@ -32,8 +33,8 @@ pub struct Callers {
     has_warned: AtomicBool,
 }
 
-/// Accounts whose key is remembered, at some 20 bytes each. One more, and all are forgotten: each counts once more against
-/// its network.
+/// Accounts whose key is remembered, at some 20 bytes each. One more, and all are forgotten: each counts once more
+/// against its network.
 const CONFIRMED: usize = 100_000;
 
 impl Callers {
@@ -51,9 +52,9 @@ impl Callers {
 
     /// Who sends `request`.
     ///
-    /// A token whose signature is good is kept with the request: nobody checks it twice. Whether its account has ended it,
-    /// only the database knows: until that has confirmed it, a request counts against its network. So a token that was
-    /// ended spends nothing of what its owner has.
+    /// A token whose signature is good is kept with the request: nobody checks it twice. Whether its account has ended
+    /// it, only the database knows: until that has confirmed it, a request counts against its network. So a token that
+    /// was ended spends nothing of what its owner has.
     pub(crate) fn identify(&self, request: &ServiceRequest) -> Caller {
         let viewer = Viewer::of(request.request()).unwrap_or(Viewer(None));
         let account = viewer.0.filter(|caller| self.is_confirmed(*caller)).map(|caller| caller.id);

@@ -43,7 +43,7 @@ async fn shorten(state: &State, bytes: u64, held_before: Option<i32>) -> Result<
         // The same reader as a second ago, such as a backup: to wait for it would only hold up writes.
         return Ok(held_at);
     }
-    let _pause = if bytes > LONG_LOG { state.gates.searches.pause(SEARCHES_WAIT).await } else { None };
+    let _pause = if bytes > LONG_LOG { state.concurrency.searches.pause(SEARCHES_WAIT).await } else { None };
     on_thread(state, |database| database.empty_wal(WRITES_WAIT)).await?;
     Ok(held_at)
 }

@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::caller::Caller;
+use crate::in_flight::ArrivingBody;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::under_way::ArrivingBody;
 
 /// Bodies are at most so many bytes: the longest flyer has 94 kB where every character is escaped.
 pub const BODY_LIMIT: usize = 128 * 1024;
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest 
             return Box::pin(ready(Err(Error::Internal("no state".into()).into())));
         };
         let (time, mut arriving) =
-            (state.receive, state.under_way.body(request.extensions().get::<Caller>()));
+            (state.receive, state.in_flight.body(request.extensions().get::<Caller>()));
         let payload = payload.take();
         Box::pin(async move {
             let bytes = timeout(time, receive(payload, &mut arriving)).await;

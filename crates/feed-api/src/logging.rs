@@ -1,8 +1,8 @@
 //! The log: lines that one thread writes to stderr, so that nobody waits for whoever reads it.
 //!
-//! A line goes into a queue of a fixed size, and a thread takes it out and writes it. Where the reader pauses, has gone,
-//! or has no room left, lines are lost and counted, and whoever logged them goes on. All that the process says on stderr
-//! comes this way: also the last words of a command that fails, and panics.
+//! A line goes into a queue of a fixed size, and a thread takes it out and writes it. Where the reader pauses, has
+//! gone, or has no room left, lines are lost and counted, and whoever logged them goes on. All that the process says on
+//! stderr comes this way: also the last words of a command that fails, and panics.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;

@@ -16,7 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::logging;
-use crate::usage::Taken;
+use crate::usage::RequestUsage;
 
 /// Paths that no route has are one.
 const NO_ROUTE: &str = "none";
@@ -140,7 +140,7 @@ impl Metrics {
 
         let [sweeps, swept] = [(); 2].map(|()| Family::default());
         registry.register("sweeps", "Sweeps, by how they ended", sweeps.clone());
-        registry.register("swept_flyers", "Flyers whose mark a sweep has set or taken off", swept.clone());
+        registry.register("swept_flyers", "Flyers whose mark a sweep has set or used off", swept.clone());
         let last_sweep = Gauge::default();
         let help = "When a sweep last ended well, in seconds since 1970";
         registry.register_with_unit("last_sweep_timestamp", help, Unit::Seconds, last_sweep.clone());
@@ -192,17 +192,17 @@ impl Metrics {
         method: &'static str,
         status: u16,
         time: Duration,
-        taken: Taken,
+        used: RequestUsage,
     ) {
         let known = route.and_then(|route| self.routes.get(route));
         let Some(route) = known.or_else(|| self.routes.get(NO_ROUTE)) else { return };
         self.seconds.get_or_create(route).observe(time.as_secs_f64());
-        if taken.usage.statements > 0 {
-            self.database.get_or_create(route).observe(taken.usage.database.as_secs_f64());
-            self.statements.get_or_create(route).observe(f64::from(taken.usage.statements));
-            self.waiting.observe(taken.usage.waiting.as_secs_f64());
+        if used.usage.statements > 0 {
+            self.database.get_or_create(route).observe(used.usage.database.as_secs_f64());
+            self.statements.get_or_create(route).observe(f64::from(used.usage.statements));
+            self.waiting.observe(used.usage.waiting.as_secs_f64());
         }
-        if let Some(rows) = taken.rows.and_then(|rows| u32::try_from(rows).ok()) {
+        if let Some(rows) = used.rows.and_then(|rows| u32::try_from(rows).ok()) {
             self.rows.get_or_create(route).observe(rows.into());
         }
         self.answers.get_or_create(&Answer { route: route.route.clone(), method, status }).inc();

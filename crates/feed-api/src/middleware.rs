@@ -25,8 +25,8 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 
 /// Lets a request in whose caller has one left and not too many under way, and whose body comes as it is.
 ///
-/// Health checks have no limit. A request that is refused was counted before: it costs its caller what one that is let in
-/// costs. It wraps each route and not the app, so that it goes by the route that was matched.
+/// Health checks have no limit. A request that is refused was counted before: it costs its caller what one that is let
+/// in costs. It wraps each route and not the app, so that it goes by the route that was matched.
 pub(crate) async fn admit(
     class: RouteClass,
     request: ServiceRequest,
@@ -48,9 +48,9 @@ pub(crate) async fn admit(
         Some(Err(spent)) => (Some(spent.left()), Err(spent.problem())),
     };
     let admitted =
-        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.under_way.begin(&caller));
+        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.in_flight.begin(&caller));
     let mut response = match admitted {
-        Ok(_turn) => handle(&state, request, next).await?,
+        Ok(_in_flight) => handle(&state, request, next).await?,
         Err(problem) => request.error_response(problem),
     };
     if let Some(left) = left {
@@ -60,7 +60,7 @@ pub(crate) async fn admit(
 }
 
 /// Ends a connection behind a 429: who asks again pays for another one. A proxy keeps its own, which others need.
-pub(crate) async fn hang_up(
+pub(crate) async fn close_after_429(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {

@@ -188,8 +188,8 @@ impl Query {
 
     /// The parameters again, with another cursor and without a page.
     ///
-    /// Those that nobody asked for are kept as far as they fit into 2,048 bytes: an answer has four such links, and must
-    /// not be many times as long as its question.
+    /// Those that nobody asked for are kept as far as they fit into 2,048 bytes: an answer has four such links, and
+    /// must not be many times as long as its question.
     #[must_use]
     pub fn with_cursor(&self, cursor: &str) -> String {
         let known = self.known.borrow();

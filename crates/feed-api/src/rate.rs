@@ -47,8 +47,8 @@ impl Limiter {
         })
     }
 
-    /// Counts a request of `caller` to a route of this class, and tells what is left to them; none where such requests are
-    /// not limited.
+    /// Counts a request of `caller` to a route of this class, and tells what is left to them; none where such requests
+    /// are not limited.
     ///
     /// Sign-ins are counted by network, since everybody is a stranger before they have signed in.
     ///

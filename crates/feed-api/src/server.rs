@@ -17,13 +17,13 @@ use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
 
-use crate::addresses::Addresses;
+use crate::address_limit::AddressLimit;
 use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::connection::TimedStream;
 use crate::metrics::Metrics;
-use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{checkpoints, middleware, routes, stop, telemetry, turns};
+use crate::{checkpoints, middleware, pipelining, routes, stop, telemetry};
 
 /// More than so many threads the server below does not take.
 const MAX_WORKERS: usize = 512;
@@ -118,8 +118,9 @@ impl Server {
         // Polled by itself, it serves while the public one does.
         let private = private.map(actix_web::rt::spawn);
         let per_address = self.limits.per_address().filter(|_| !self.state.callers.are_behind_proxies());
-        let addresses = Addresses::new(per_address);
-        let public = public(self.listener, &self.state, self.cors, self.workers, &self.limits, &addresses)?;
+        let address_limit = AddressLimit::new(per_address);
+        let public =
+            public(self.listener, &self.state, self.cors, self.workers, &self.limits, &address_limit)?;
         let stopped = actix_web::rt::spawn(stop::when_told(
             signals,
             self.state,
@@ -143,10 +144,10 @@ fn public(
     cors: Option<CorsPolicy>,
     workers: usize,
     limits: &LimitConfig,
-    addresses: &Addresses,
+    address_limit: &AddressLimit,
 ) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
-    let (metrics, addresses) = (state.metrics.clone(), addresses.clone());
+    let (metrics, address_limit) = (state.metrics.clone(), address_limit.clone());
     let address = listener.local_addr().map_err(StartError::io("the listener has no address"))?;
     let limits = limits.clone();
     let builder = actix_server::Server::build()
@@ -169,9 +170,9 @@ fn public(
             .wrap(from_fn(middleware::problems))
             .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(NormalizePath::trim())
-            .wrap(from_fn(middleware::hang_up))
+            .wrap(from_fn(middleware::close_after_429))
             .wrap(from_fn(telemetry::observe))
-            .wrap(from_fn(turns::one_at_a_time));
+            .wrap(from_fn(pipelining::one_at_a_time));
         let app = app.into_factory().map_err(|error: Error| error.error_response());
         let stopping = stopping.clone();
         let http = HttpService::build()
@@ -184,22 +185,22 @@ fn public(
             .client_disconnect_timeout(Duration::from_secs(1))
             .h1_allow_half_closed(true)
             .local_addr(address)
-            .on_connect_ext(|stream: &Patient, data| {
-                data.insert(stream.turns().clone());
-                data.insert(stream.hang_up());
+            .on_connect_ext(|stream: &TimedStream, data| {
+                data.insert(stream.pipeline().clone());
+                data.insert(stream.disconnect());
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        let patience = limits.patience();
-        let (metrics, addresses) = (metrics.clone(), addresses.clone());
+        let write_timeout = limits.write_timeout();
+        let (metrics, address_limit) = (metrics.clone(), address_limit.clone());
         fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            let Ok(place) = addresses.enter(peer.map(|peer| peer.ip())) else {
+            let Ok(slot) = address_limit.acquire(peer.map(|peer| peer.ip())) else {
                 metrics.refused_connection();
                 // Without a goodbye, which the operating system would keep in mind for a minute.
                 let _ = stream.set_zero_linger();
                 return ready(Err(DispatchError::Io(ErrorKind::ConnectionRefused.into())));
             };
-            ready(Ok((Patient::new(stream, patience, place), peer)))
+            ready(Ok((TimedStream::new(stream, write_timeout, slot), peer)))
         })
         .and_then(http)
     };

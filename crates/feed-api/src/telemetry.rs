@@ -13,7 +13,7 @@ use crate::caller::Caller;
 use crate::problem::ApiError;
 use crate::routes::RouteClass;
 use crate::state::State;
-use crate::usage::{self, Taken};
+use crate::usage::{self, RequestUsage};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -31,14 +31,14 @@ pub async fn observe(
     let id = given.unwrap_or_else(fresh_id);
     let state = request.app_data::<web::Data<State>>().cloned();
     let under_way = state.as_ref().map(|state| state.metrics.begin());
-    let (response, taken) = usage::of(next.call(request)).await;
+    let (response, used) = usage::of(next.call(request)).await;
     drop(under_way);
     let mut response = response?;
     let time = started.elapsed();
     let route = response.request().match_pattern();
     let line = state.as_ref().map_or(Some(0), |state| line(&response, state));
     if let Some(repeated) = line {
-        log(&response, &id, route.as_deref(), time, taken, repeated);
+        log(&response, &id, route.as_deref(), time, used, repeated);
     }
     if let Some(state) = state {
         let method = known(response.request().method());
@@ -46,9 +46,9 @@ pub async fn observe(
         if let Some(reason) = error.and_then(ApiError::refusal) {
             state.metrics.refused(reason);
         }
-        state.metrics.answered(route.as_deref(), method, response.status().as_u16(), time, taken);
+        state.metrics.answered(route.as_deref(), method, response.status().as_u16(), time, used);
         if state.server_timing
-            && let Ok(timing) = HeaderValue::try_from(server_timing(time, taken))
+            && let Ok(timing) = HeaderValue::try_from(server_timing(time, used))
         {
             response.headers_mut().insert(SERVER_TIMING, timing);
         }
@@ -70,7 +70,7 @@ fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u
     }
     let caller = request.extensions().get().copied();
     let caller = caller.unwrap_or_else(|| Caller { account: None, network: state.callers.network(request) });
-    let repeated = state.repeats.count(&(caller, is_health, status));
+    let repeated = state.log_throttle.count(&(caller, is_health, status));
     if repeated.is_none() {
         state.metrics.suppressed_line();
     }
@@ -83,16 +83,16 @@ fn log(
     id: &HeaderValue,
     route: Option<&str>,
     time: Duration,
-    taken: Taken,
+    used: RequestUsage,
     repeated: u64,
 ) {
     let repeated = Some(repeated).filter(|n| *n > 0);
     let request_id = id.to_str().unwrap_or_default();
     let method = known(response.request().method());
     let status = response.status().as_u16();
-    let (total_ms, database_ms) = (ms(time), ms(taken.usage.database));
-    let waiting_ms = ms(taken.usage.waiting);
-    let statements = taken.usage.statements;
+    let (total_ms, database_ms) = (ms(time), ms(used.usage.database));
+    let waiting_ms = ms(used.usage.waiting);
+    let statements = used.usage.statements;
     let error = response.response().error().filter(|_| status >= 500).map(error_with_causes);
     let path = error.as_ref().map(|_| response.request().path());
     macro_rules! log {
@@ -128,8 +128,8 @@ fn ms(time: Duration) -> f64 {
     microseconds / 1_000.0
 }
 
-fn server_timing(time: Duration, taken: Taken) -> String {
-    let Taken { usage, .. } = taken;
+fn server_timing(time: Duration, used: RequestUsage) -> String {
+    let RequestUsage { usage, .. } = used;
     format!(
         "total;dur={}, db;dur={};desc=\"{} statements\", wait;dur={}",
         ms(time),

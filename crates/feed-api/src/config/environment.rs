@@ -110,7 +110,8 @@ fn shown(option: &Arg, value: &str) -> String {
     }
 }
 
-/// The variables of those options of a command line that show a secret to everybody who may list the machine's processes.
+/// The variables of those options of a command line that show a secret to everybody who may list the machine's
+/// processes.
 #[must_use]
 pub fn shown_to_all(command: &Command, matches: &ArgMatches) -> Vec<String> {
     let Some((name, matches)) = matches.subcommand() else { return Vec::new() };

@@ -117,12 +117,12 @@ impl LimitConfig {
     pub(crate) fn database(&self) -> Limits {
         Limits {
             statement: Some(ms(self.statement_timeout)).filter(|time| !time.is_zero()),
-            connection: self.turn(),
+            connection: self.max_wait(),
         }
     }
 
     /// How long a request waits for its turn.
-    pub(crate) fn turn(&self) -> Duration {
+    pub(crate) fn max_wait(&self) -> Duration {
         ms(self.connection_timeout)
     }
 
@@ -141,8 +141,8 @@ impl LimitConfig {
 
     /// How long a connection may go without a part of an answer, which nobody does who keeps to the other limits:
     /// between two requests, then with headers and body, and with the work, which may wait for a core and the database.
-    pub(crate) fn patience(&self) -> Duration {
-        Duration::from_secs(self.keep_alive.into()) + 2 * self.receive() + 2 * (self.turn() + self.work())
+    pub(crate) fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.keep_alive.into()) + 2 * self.receive() + 2 * (self.max_wait() + self.work())
     }
 }
 
@@ -225,8 +225,8 @@ impl FromStr for Rate {
 /// Who sees the inside.
 #[derive(Debug, Clone, Default, Args)]
 pub struct AdminConfig {
-    /// The address and port of a second listener, which serves `/metrics`, and `/healthz` and `/readyz` whatever callers
-    /// of the API do; without it, nothing serves metrics.
+    /// The address and port of a second listener, which serves `/metrics`, and `/healthz` and `/readyz` whatever
+    /// callers of the API do; without it, nothing serves metrics.
     #[arg(long, env = "FEED_ADMIN_BIND", value_name = "ADDRESS")]
     pub admin_bind: Option<String>,
 

@@ -63,8 +63,8 @@ pub struct ServeConfig {
     #[arg(long, env = "FEED_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<String>,
 
-    /// Further headers that such pages may send, with commas between: `X-App-Version,X-Device`. Those of this API and of
-    /// tracing need not be listed.
+    /// Further headers that such pages may send, with commas between: `X-App-Version,X-Device`. Those of this API and
+    /// of tracing need not be listed.
     #[arg(long, env = "FEED_CORS_HEADERS", value_name = "HEADERS")]
     pub cors_headers: Option<String>,
 

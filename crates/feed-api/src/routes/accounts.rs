@@ -59,8 +59,8 @@ pub(super) async fn register(
 
 /// Signs in.
 ///
-/// No `Authorization` is refused here. Whoever sends a token of the account, even an expired one, is not kept waiting for
-/// the wrong passwords of others.
+/// No `Authorization` is refused here. Whoever sends a token of the account, even an expired one, is not kept waiting
+/// for the wrong passwords of others.
 #[utoipa::path(
     post,
     path = "/api/auth/login/",

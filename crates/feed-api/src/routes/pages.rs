@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::links;
 use crate::problem::ApiError;
 use crate::query::Query;
-use crate::searches::Asker;
+use crate::searches::Searcher;
 use crate::state::State;
 use crate::usage;
 
@@ -54,7 +54,8 @@ pub(super) enum Cost {
 
 /// Answers with the page of a list that the query asks for.
 ///
-/// The list is bound to `scope`, is shown to `viewer` once the database has confirmed them, and is read by `load` as of the moment it is given.
+/// The list is bound to `scope`, is shown to `viewer` once the database has confirmed them, and is read by `load` as of
+/// the moment it is given.
 pub(super) async fn answer<T: Serialize + Send + 'static>(
     state: &State,
     request: &HttpRequest,
@@ -88,7 +89,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     };
     let answer = match cost {
         Cost::Fixed => state.read(read).await?,
-        Cost::Search => state.search(Asker::of(request), read).await?,
+        Cost::Search => state.search(Searcher::of(request), read).await?,
     };
     let (tag, page) = match answer {
         Answer::NotModified(tag) => {

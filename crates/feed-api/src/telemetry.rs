@@ -1,4 +1,4 @@
-//! What every request tells of itself: to its caller, the log and the metrics.
+//! Observes every request: the request id, the log line, the metrics and `Server-Timing`.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +18,10 @@ use crate::usage::{self, RequestUsage};
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Gives every answer the caller's request id, or one of its own, and tells the log and the metrics what it took.
+/// Middleware that observes a request, and gives the response the caller's request id or a new one.
 ///
 /// # Errors
-/// What lies within.
+/// Those of the inner service.
 pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -57,10 +57,10 @@ pub async fn observe(
     Ok(response)
 }
 
-/// Whether a request has a line in the log: then, how many like it were left out since the last one.
+/// Decides whether a request is logged. If so, returns how many similar lines were left out since the last one.
 ///
-/// Whoever goes on asking though they are refused, or asks what no limit refuses, would fill the disk: of such requests
-/// each caller has one line a second.
+/// Refused requests (429, 503) and health checks have one line a second for each caller. Otherwise a caller who goes on
+/// although they are refused, or whom no limit refuses, would fill the disk.
 fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u64> {
     let request = response.request();
     let is_health = request.extensions().get() == Some(&RouteClass::Health);
@@ -77,7 +77,7 @@ fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u
     repeated
 }
 
-/// One line a request; the path itself, which may be anybody's words, only where we failed.
+/// Logs a request in one line. The path, which callers choose freely, is logged only with a status of 500 or above.
 fn log(
     response: &ServiceResponse<impl MessageBody>,
     id: &HeaderValue,
@@ -114,14 +114,14 @@ fn log(
         };
     }
     match status {
-        // What passes by itself, and is the answer of `/readyz` at each stop.
+        // Temporary, and also the response of `/readyz` while the server stops.
         503 => log!(warn, "request refused for now"),
         500.. => log!(error, "request failed"),
         _ => log!(info, "request"),
     }
 }
 
-/// Milliseconds to the microsecond.
+/// Milliseconds, exact to the microsecond.
 fn ms(time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a request takes no centuries")]
     let microseconds = time.as_micros() as f64;
@@ -139,7 +139,7 @@ fn server_timing(time: Duration, used: RequestUsage) -> String {
     )
 }
 
-/// The method where it is one of HTTP's: others are anybody's words, and without number.
+/// The method, if it is one that HTTP defines and routes use. Callers can make up any number of others.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

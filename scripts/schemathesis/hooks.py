@@ -20,7 +20,7 @@ UNSAID = {
     "must be given together with lat and lng",
     "must not be given together with page",
     "is not of this list: take it from a `next` or `previous` link",
-    "reaches the first 10000 rows; follow `next`, which has no limit",
+    "reaches only the first 10000 rows; `next` links have no limit",
     "must be newest",
     "must lie after valid_from",
     "must lie before valid_until",
@@ -30,8 +30,8 @@ UNSAID = {
     "must not be one that many people have",
     "must not be the e-mail or the name of the account",
     "Cannot follow yourself",
-    "must not hold U+0000",
-    "the body must not hold U+0000",
+    "must not contain the character U+0000",
+    "the body must not contain the character U+0000",
 }
 
 

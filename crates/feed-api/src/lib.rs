@@ -1,8 +1,6 @@
-//! The HTTP service of PockitFlyer's feeds: configuration, routes, tokens and errors.
-//!
-//! What the service answers is decided in `feed_core`; here it is asked for and written down.
-// These macros panic where nobody reads any more, and wait where the reader pauses. Commands print by
-// `commands::output`; all else goes to the log.
+#![doc = include_str!("../README.md")]
+// These macros panic when stdout or stderr has no reader any more, and block while the reader pauses. Commands print by
+// `commands::output`; everything else goes to the log.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
 mod address_limit;

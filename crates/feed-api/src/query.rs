@@ -52,7 +52,7 @@ impl Query {
         }
         match value {
             Some(value) if value.len() > MAX_VALUE => {
-                Err(Error::invalid(name, format!("must be at most {MAX_VALUE} bytes long")))
+                Err(Error::invalid(name, format!("must have at most {MAX_VALUE} bytes")))
             }
             value => Ok(value),
         }
@@ -147,7 +147,7 @@ impl Query {
             return Ok(None);
         };
         if text.chars().count() > MAX_SEARCH {
-            return Err(Error::invalid("search", format!("must be at most {MAX_SEARCH} characters long")));
+            return Err(Error::invalid("search", format!("must have at most {MAX_SEARCH} characters")));
         }
         Ok(Some(text::fold(text)))
     }

@@ -20,7 +20,7 @@ UNSAID = {
     "must be given together with lat and lng",
     "must not be given together with page",
     "is not of this list: take it from a `next` or `previous` link",
-    "reaches only the first 10000 rows; `next` links have no limit",
+    "reaches the first 10000 rows; follow `next`, which has no limit",
     "must be newest",
     "must lie after valid_from",
     "must lie before valid_until",

@@ -180,7 +180,7 @@ impl Query {
         };
         let request = PageRequest { start, size };
         if request.offset() >= MAX_PAGE_ROWS {
-            let reach = format!("reaches only the first {MAX_PAGE_ROWS} rows; `next` links have no limit");
+            let reach = format!("reaches the first {MAX_PAGE_ROWS} rows; follow `next`, which has no limit");
             return Err(Error::invalid("page", reach));
         }
         Ok(request)

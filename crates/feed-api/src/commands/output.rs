@@ -18,7 +18,7 @@ pub(super) fn print(text: impl Display) -> Result<(), StartError> {
 /// Flushes stdout after a write with this result.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn written(result: io::Result<()>) -> Result<(), StartError> {
     match result.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(StartError::NoReader),

@@ -1,8 +1,7 @@
-# The steps of scripts/test and scripts/nightly, which source this: each step is announced and timed, and a table of
-# all of them is the end.
-# shellcheck shell=bash
+# Runs the steps of scripts/test and scripts/nightly, which source this file. Each step is announced and timed, and a
+# table of all steps is printed at the end. shellcheck shell=bash
 
-# Whether a step that fails ends the script. Where it does not, the script fails at its end.
+# Whether a failing step ends the script. Otherwise the script goes on and fails at its end.
 ends_at_failure=true
 
 failed=false
@@ -12,7 +11,7 @@ summary=
 run() {
     local started=$SECONDS status verdict=
     echo "==> $1"
-    # In a shell of its own, where any command that fails ends the step: before an || or an && none would.
+    # In a subshell with `set -e`, so that any failing command ends the step. Before || or &&, `set -e` has no effect.
     set +e
     (
         set -e

@@ -30,8 +30,8 @@ UNSAID = {
     "must not be a common password",
     "must not be the e-mail or the name of the account",
     "Cannot follow yourself",
-    "must not hold U+0000",
-    "the body must not hold U+0000",
+    "must not contain the character U+0000",
+    "the body must not contain the character U+0000",
 }
 
 

@@ -1,4 +1,4 @@
-//! Who calls: the extractors of handlers.
+//! Authentication: extractors for the caller of a request.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -11,14 +11,14 @@ use feed_core::users::Identity;
 use crate::problem::ApiError;
 use crate::state::State;
 
-/// The signed-in caller; 401 without a valid token.
+/// Extracts the signed-in caller; 401 without a valid token.
 ///
-/// What a handler reads or writes for them, it does by a function of the domain that takes the whole identity: that
-/// function compares the key.
+/// The extractor does not ask the database. A handler calls functions of the domain that take the whole identity; these
+/// compare the account's key.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller(pub Identity);
 
-/// The caller where there is one: none without a token, 401 with a bad one.
+/// Extracts the caller, if any: none without a token, 401 with an invalid one.
 #[derive(Debug, Clone, Copy)]
 pub struct Viewer(pub Option<Identity>);
 
@@ -31,7 +31,7 @@ impl Viewer {
         self.0.ok_or(ApiError::NoToken)
     }
 
-    /// Whoever the request's token names; the database has not confirmed it.
+    /// Reads the caller from the request's token. The database has not confirmed it.
     ///
     /// # Errors
     /// [`ApiError::BadToken`].
@@ -48,7 +48,8 @@ impl Viewer {
         Ok(Self(Some(caller)))
     }
 
-    /// The same, for a handler: the database confirms the caller before it answers with success.
+    /// As [`of`](Self::of), for a handler. A handler answers with success only after the database has confirmed the
+    /// caller.
     fn asked(request: &HttpRequest) -> Result<Self, ApiError> {
         let viewer = Self::of(request)?;
         request.extensions_mut().insert(Confirmed(viewer.0));
@@ -56,21 +57,21 @@ impl Viewer {
     }
 }
 
-/// Who the database has confirmed as the caller, where a request is answered with success.
+/// The caller whom the database has confirmed if the request succeeds. Stored in the request's extensions.
 ///
-/// A handler whose work changes the account's key replaces it.
+/// A handler that changes the account's key replaces it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Confirmed(pub Option<Identity>);
 
 impl Confirmed {
-    /// The request has ended all tokens of its caller.
+    /// Notes that the request has revoked all tokens of its caller.
     pub(crate) fn end(request: &HttpRequest, state: &State, caller: Identity) {
         state.callers.refute(caller);
         request.extensions_mut().insert(Self(None));
     }
 }
 
-/// Whose token a request has, expired or not: its holder signed in before.
+/// Extracts who the request's token was issued to, even if the token has expired.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder(pub Option<Identity>);
 
@@ -89,7 +90,7 @@ fn token(request: &HttpRequest) -> Option<&str> {
     request.headers().get(AUTHORIZATION)?.to_str().ok().and_then(bearer)
 }
 
-/// The token behind the scheme's name, which has no case (RFC 9110).
+/// The token after the scheme's name, which is case-insensitive (RFC 9110).
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())

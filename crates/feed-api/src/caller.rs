@@ -1,6 +1,6 @@
-//! Whom a request counts against.
+//! Identifies the caller that a request counts against.
 //!
-//! Every limit that is kept for one caller at a time asks here who that is, so that all of them agree.
+//! Every limit per caller uses this module, so that all limits agree who the caller is.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -14,46 +14,47 @@ use feed_core::users::Identity;
 
 use crate::auth::Viewer;
 
-/// Whom a request counts against: their account where the database has confirmed the token, else the network it comes from.
+/// The caller that a request counts against: the account where the database has confirmed the token, else the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Caller {
     /// The account of a confirmed token.
     pub account: Option<i64>,
-    /// The network of the address; none where the operating system does not tell it.
+    /// The network of the address. None where the operating system does not tell the address.
     pub network: Option<IpAddr>,
 }
 
-/// Tells callers apart.
+/// Identifies callers by confirmed account or by network.
 #[derive(Debug)]
 pub struct Callers {
     proxies: usize,
+    /// The confirmed key of each account, by its id.
     confirmed: Mutex<HashMap<i64, i64>>,
-    /// An address that a proxy named could not be read, and the log says so.
+    /// The log has said that a proxy's `X-Forwarded-For` could not be read.
     has_warned: AtomicBool,
 }
 
-/// Accounts whose key is remembered, at some 20 bytes each. One more, and all are forgotten: each counts once more against
-/// its network.
+/// Accounts whose key is remembered, at some 20 bytes each. One more clears them all: then each account counts against
+/// its network until it is confirmed again.
 const CONFIRMED: usize = 100_000;
 
 impl Callers {
-    /// Believes so many proxies, each of which adds the address that it sees to `X-Forwarded-For`.
+    /// Trusts so many proxies, each of which adds the address that it sees to `X-Forwarded-For`.
     #[must_use]
     pub fn new(proxies: u8) -> Self {
         Self { proxies: proxies.into(), confirmed: Mutex::default(), has_warned: AtomicBool::default() }
     }
 
-    /// Whether connections come from proxies, each of which has the requests of many callers.
+    /// Whether connections come from proxies. Then one connection carries the requests of many callers.
     #[must_use]
     pub fn are_behind_proxies(&self) -> bool {
         self.proxies > 0
     }
 
-    /// Who sends `request`.
+    /// Identifies the caller of `request`.
     ///
-    /// A token whose signature is good is kept with the request: nobody checks it twice. Whether its account has ended it,
-    /// only the database knows: until that has confirmed it, a request counts against its network. So a token that was
-    /// ended spends nothing of what its owner has.
+    /// A token with a valid signature is stored with the request, so it is not verified twice. Only the database knows
+    /// whether the account has revoked it. Until the database has confirmed a token, its requests count against the
+    /// network. So a revoked token cannot use up its owner's rate limit.
     pub(crate) fn identify(&self, request: &ServiceRequest) -> Caller {
         let viewer = Viewer::of(request.request()).unwrap_or(Viewer(None));
         let account = viewer.0.filter(|caller| self.is_confirmed(*caller)).map(|caller| caller.id);
@@ -72,7 +73,7 @@ impl Callers {
         self.confirmed().get(&caller.id) == Some(&caller.key)
     }
 
-    /// The database has confirmed who this is.
+    /// Notes that the database has confirmed this account's key.
     pub(crate) fn confirm(&self, caller: Identity) {
         let mut confirmed = self.confirmed();
         if confirmed.len() >= CONFIRMED && !confirmed.contains_key(&caller.id) {
@@ -81,7 +82,7 @@ impl Callers {
         confirmed.insert(caller.id, caller.key);
     }
 
-    /// The account has ended this token, or is gone.
+    /// Notes that the account has revoked this token, or was deleted.
     pub(crate) fn refute(&self, caller: Identity) {
         let mut confirmed = self.confirmed();
         if confirmed.get(&caller.id) == Some(&caller.key) {
@@ -93,10 +94,10 @@ impl Callers {
         self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address of whoever asks: the peer, or what the outermost of our proxies saw.
+    /// The client's address: the peer's, or the one that the outermost trusted proxy saw.
     ///
-    /// Where a proxy names none that can be read, the request counts against the proxy; the log says so once, since all
-    /// customers may share one allowance then.
+    /// Where the proxy names no address that can be read, the request counts against the proxy. The log says so once,
+    /// because all clients may then share one rate limit.
     fn address(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr().map(|address| address.ip());
         let Some(behind) = self.proxies.checked_sub(1) else { return peer };
@@ -107,18 +108,18 @@ impl Callers {
             tracing::warn!(
                 proxies = self.proxies,
                 entry,
-                "X-Forwarded-For names no address at the place of the outermost proxy: such requests count against the \
-                 proxy, all together; this is said once"
+                "X-Forwarded-For has no readable address from the outermost trusted proxy: such requests all count \
+                 against the proxy's address; this warning is logged once"
             );
         }
         address.or(peer)
     }
 
-    /// What the outermost of our proxies says in this header, `X-Forwarded-Proto` or `X-Forwarded-Host`; none without
-    /// proxies.
+    /// The value that the outermost trusted proxy has set in this header, `X-Forwarded-Proto` or `X-Forwarded-Host`;
+    /// none without proxies.
     ///
-    /// A proxy that writes over what is there, instead of adding to it, leaves fewer values than there are proxies: the
-    /// first is from furthest outside then.
+    /// A proxy may overwrite the header instead of adding to it. Then there are fewer values than proxies, and the
+    /// first value is from the outermost one.
     pub(crate) fn forwarded<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         let behind = self.proxies.checked_sub(1)?;
         let entries = entries(headers, name);
@@ -127,15 +128,14 @@ impl Callers {
     }
 }
 
-/// The values of a header that is a list, in their order. A value of bytes that are no text is an empty one, so that it
-/// keeps its place.
+/// The values of a list header, in order. A value that is not UTF-8 becomes an empty one, so that the others keep their
+/// places.
 fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     let values = headers.get_all(name).flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     values.map(|value| std::str::from_utf8(value).unwrap_or_default().trim()).collect()
 }
 
-/// The address in a value of `X-Forwarded-For`: some gateways write it with the port, and some in quotes, as RFC 7239
-/// does.
+/// Parses the address in a value of `X-Forwarded-For`. Some gateways add the port, and some add quotes, as in RFC 7239.
 fn address_in(value: &str) -> Option<IpAddr> {
     let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
     let in_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
@@ -144,7 +144,7 @@ fn address_in(value: &str) -> Option<IpAddr> {
     bare.parse().ok().filter(|address: &IpAddr| in_brackets.is_none() || address.is_ipv6()).or_else(with_port)
 }
 
-/// The network that one customer has: all of an IPv4 address, half of an IPv6 address.
+/// The network that one customer usually has: the whole IPv4 address, or the first 64 bits of an IPv6 address.
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn only_configured_proxies_are_believed() {
+    fn only_configured_proxies_are_trusted() {
         let request = TestRequest::default()
             .peer_addr("192.0.2.1:1000".parse().unwrap())
             .insert_header(("x-forwarded-for", "198.51.100.9, 203.0.113.1"))
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_counts_against_the_proxy_and_is_told_once() {
+    fn an_unreadable_address_counts_against_the_proxy_and_is_logged_once() {
         let callers = Callers::new(1);
         let from = |value: &[u8]| {
             let value = actix_web::http::header::HeaderValue::from_bytes(value).unwrap();
@@ -221,7 +221,7 @@ mod tests {
             let request = request.insert_header(("x-forwarded-for", value)).to_http_request();
             callers.address(&request).unwrap().to_string()
         };
-        // What stands further left is not ours to read, and hides nothing.
+        // Values further left come from untrusted clients and are not read.
         for value in [&b"203.0.113.6:1"[..], b"unknown, 203.0.113.6", b"\xff, 203.0.113.6", b",203.0.113.6"] {
             assert_eq!(from(value), "203.0.113.6");
         }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_proxy_says_how_it_was_asked() {
+    fn the_outermost_proxy_tells_scheme_and_host() {
         let request = TestRequest::default()
             .insert_header(("x-forwarded-proto", "forged, https"))
             .append_header(("x-forwarded-proto", "http"))
@@ -243,7 +243,7 @@ mod tests {
             (1, Some("http")),
             (2, Some("https")),
             (3, Some("forged")),
-            // Fewer values than proxies: one of them wrote over the others.
+            // Fewer values than proxies: one of them has overwritten the header.
             (4, Some("forged")),
         ] {
             assert_eq!(Callers::new(proxies).forwarded(request.headers(), "x-forwarded-proto"), expected);

@@ -10,40 +10,42 @@ use feed_core::{Error, Result};
 use crate::config::with_causes;
 use crate::state::State;
 
-/// How often the log's length is looked at.
+/// How often the length of the write-ahead log is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long writes wait at most while the log is emptied.
 const WRITES_WAIT: Duration = Duration::from_millis(100);
 
-/// A log of so many bytes is worth a pause of dear questions, which may read for long and one after the other.
+/// Above this length, searches are paused to empty the log. Searches may read for long, and one after the other.
 const LONG_LOG: u64 = 8 * WAL_LIMIT;
 
-/// How long new dear questions wait at most for the end of those that are under way, before the log is emptied.
+/// How long a pause waits at most for the searches that are running.
 const SEARCHES_WAIT: Duration = Duration::from_secs(3);
 
-/// Empties the log again and again where it is longer than it should be; returns at once where there is none.
+/// Empties the log whenever it is longer than [`WAL_LIMIT`]. Returns at once where the database has none.
 pub(crate) async fn keep_log_short(state: State) {
     let mut held_at = None;
     while let Some(bytes) = state.database.wal_bytes() {
         if bytes > WAL_LIMIT {
             match shorten(&state, bytes, held_at).await {
                 Ok(held) => held_at = held,
-                Err(error) => tracing::warn!(error = %with_causes(&error), "the database's log stays long"),
+                Err(error) => {
+                    tracing::warn!(error = %with_causes(&error), "the database's write-ahead log could not be emptied")
+                }
             }
         }
         sleep(INTERVAL).await;
     }
 }
 
-/// Empties the log where no reader needs it for long, and tells at which page one did.
+/// Empties the log, unless the same reader as before still holds it. Returns the page at which a reader holds it.
 async fn shorten(state: &State, bytes: u64, held_before: Option<i32>) -> Result<Option<i32>> {
     let held_at = on_thread(state, Database::copy_wal).await?;
     if held_at.is_some() && held_at == held_before {
-        // The same reader as a second ago, such as a backup: to wait for it would only hold up writes.
+        // The same reader as a second ago, such as a backup. Waiting for it would only delay writes.
         return Ok(held_at);
     }
-    let _pause = if bytes > LONG_LOG { state.gates.searches.pause(SEARCHES_WAIT).await } else { None };
+    let _pause = if bytes > LONG_LOG { state.concurrency.searches.pause(SEARCHES_WAIT).await } else { None };
     on_thread(state, |database| database.empty_wal(WRITES_WAIT)).await?;
     Ok(held_at)
 }

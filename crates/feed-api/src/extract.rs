@@ -1,4 +1,4 @@
-//! What handlers take from a request: bodies and ids in paths.
+//! Extractors for JSON bodies and for ids in paths.
 
 use std::future::{Future, Ready, poll_fn, ready};
 use std::pin::{Pin, pin};
@@ -13,16 +13,16 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::caller::Caller;
+use crate::in_flight::ArrivingBody;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::under_way::ArrivingBody;
 
-/// Bodies are at most so many bytes: the longest flyer has 94 kB where every character is escaped.
+/// Bytes of a body at most. The longest flyer has 94 kB if every character is escaped.
 pub const BODY_LIMIT: usize = 128 * 1024;
 
-/// A JSON body that keeps the rules of its type.
+/// Extracts a JSON body and validates it by the rules of its type.
 ///
-/// All bodies are read here. The extractors of actix-web would inflate a body that is compressed, to any size.
+/// All bodies are read by this extractor. Those of actix-web would decompress a body, to any size.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest 
             return Box::pin(ready(Err(Error::Internal("no state".into()).into())));
         };
         let (time, mut arriving) =
-            (state.receive, state.under_way.body(request.extensions().get::<Caller>()));
+            (state.receive, state.in_flight.body(request.extensions().get::<Caller>()));
         let payload = payload.take();
         Box::pin(async move {
             let bytes = timeout(time, receive(payload, &mut arriving)).await;
@@ -56,17 +56,21 @@ fn declared_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// All bytes of a body, as they were sent.
+/// Reads all bytes of a body, as they were sent.
 async fn receive(payload: Payload, arriving: &mut ArrivingBody) -> Result<Vec<u8>, ApiError> {
     let mut body = pin!(BodyStream::new(payload));
     let mut bytes = Vec::new();
     while let Some(part) = poll_fn(|context| body.as_mut().poll_next(context)).await {
-        let part = part.map_err(|_| ApiError::Body("the body did not arrive whole".to_owned()))?;
+        let part = part.map_err(|_| {
+            ApiError::Body(
+                "the body is incomplete: the connection ended before all of it had arrived".to_owned(),
+            )
+        })?;
         if bytes.len() + part.len() > BODY_LIMIT {
             return Err(ApiError::TooLarge(BODY_LIMIT));
         }
         arriving.add(part.len())?;
-        // A copy: the part itself keeps the connection's whole buffer.
+        // Copied, because the part would keep the connection's whole buffer in memory.
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
@@ -80,13 +84,13 @@ fn is_json(request: &HttpRequest) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // By way of a tree, in which U+0000 can be found wherever it is: PostgreSQL stores none.
+    // Parsed to a tree first, to find U+0000 in any string: PostgreSQL cannot store it.
     let tree: Value = serde_json::from_slice(bytes).map_err(|e| ApiError::Body(unreadable(&e)))?;
     if !tree.is_object() {
         return Err(ApiError::Body("the body must be a JSON object".to_owned()));
     }
     if holds_nul(&tree) {
-        return Err(ApiError::Body("the body must not hold U+0000".to_owned()));
+        return Err(ApiError::Body("the body must not contain the character U+0000".to_owned()));
     }
     serde_path_to_error::deserialize(tree).map_err(|e| field_error(&e).into())
 }
@@ -100,17 +104,17 @@ fn holds_nul(tree: &Value) -> bool {
     }
 }
 
-/// Where the body stops being JSON, or JSON that a machine can hold.
+/// Says where the body stops being valid JSON, or has a number out of range.
 fn unreadable(error: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
     match error.classify() {
         serde_json::error::Category::Eof if error.column() == 0 => "the body is empty".to_owned(),
-        serde_json::error::Category::Eof => format!("the body ends too early, at {place}"),
-        _ => format!("the body cannot be read as JSON at {place}"),
+        serde_json::error::Category::Eof => format!("the body's JSON ends too early, at {place}"),
+        _ => format!("the body is not valid JSON at {place}"),
     }
 }
 
-/// Names the field that does not parse; serde names a missing one only in its message.
+/// Names the field that does not parse. Serde names a missing field only in its message.
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let message = error.inner().to_string();
     let path = match error.path().to_string() {
@@ -124,9 +128,9 @@ fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     }
 }
 
-/// What was expected, for people: serde's words repeat the input and name Rust's types.
+/// Says what was expected. Serde's own message repeats the input and names Rust types.
 fn expectation(message: &str) -> String {
-    // The last one: the input, which comes before, may hold the same words.
+    // The last match: the input comes before it and may contain the same words.
     let expected = match message.rsplit_once(", expected ") {
         None => return message.to_owned(),
         Some((_, "i64")) => "a 64-bit integer",
@@ -138,7 +142,7 @@ fn expectation(message: &str) -> String {
     format!("must be {expected}")
 }
 
-/// The positive 64-bit integer at the end of a path.
+/// Extracts the id in a path: a positive 64-bit integer.
 #[derive(Debug, Clone, Copy)]
 pub struct PathId(pub i64);
 
@@ -154,7 +158,7 @@ impl FromRequest for PathId {
 
 pub(crate) const POSITIVE: &str = "must be a positive integer";
 
-/// Digits only: no sign, no space, no other script's digits.
+/// Parses a positive integer of ASCII digits only: no sign, no spaces, no digits of other scripts.
 pub(crate) fn positive(text: &str) -> Option<i64> {
     let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.parse().ok().filter(|id| is_digits && *id > 0)

@@ -1,27 +1,27 @@
-//! The HTTP service of PockitFlyer's feeds: configuration, routes, tokens and errors.
-//!
-//! What the service answers is decided in `feed_core`; here it is asked for and written down.
-// These macros panic where nobody reads any more, and wait where the reader pauses. Commands print by `commands::output`;
-// all else goes to the log.
+#![doc = include_str!("../README.md")]
+// These macros panic when stdout or stderr has no reader any more, and block while the reader pauses. Commands print by
+// `commands::output`; everything else goes to the log.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::dbg_macro)]
 
-mod addresses;
+mod address_limit;
 pub mod auth;
 pub mod caller;
 mod checkpoints;
 pub mod commands;
+pub mod concurrency;
 pub mod config;
+mod connection;
 pub mod extract;
-pub mod gate;
+pub mod in_flight;
+pub mod log_throttle;
 pub mod logging;
 pub mod metrics;
 mod middleware;
 pub mod openapi;
-mod patient;
+mod pipelining;
 pub mod problem;
 pub mod query;
 pub mod rate;
-pub mod repeats;
 pub mod routes;
 pub mod searches;
 pub mod server;
@@ -29,6 +29,4 @@ pub mod state;
 mod stop;
 pub mod telemetry;
 pub mod tokens;
-mod turns;
-pub mod under_way;
 pub mod usage;

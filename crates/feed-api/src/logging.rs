@@ -1,8 +1,8 @@
-//! The log: lines that one thread writes to stderr, so that nobody waits for whoever reads it.
+//! The log: a queue of lines that one thread writes to stderr, so that logging never blocks.
 //!
-//! A line goes into a queue of a fixed size, and a thread takes it out and writes it. Where the reader pauses, has gone,
-//! or has no room left, lines are lost and counted, and whoever logged them goes on. All that the process says on stderr
-//! comes this way: also the last words of a command that fails, and panics.
+//! The queue has a fixed size. Where stderr's reader pauses, has gone, or has no space left, lines are dropped and
+//! counted, and the code that logs goes on. Everything that the process writes to stderr takes this way, including the
+//! error of a command that fails and panics.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
@@ -15,28 +15,28 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::EnvFilter;
 
-/// Lines that wait at most: what a busy service logs in a second.
+/// Lines in the queue at most: what a busy service logs in a second.
 const LINES: usize = 4_096;
 
-/// Bytes that wait at most.
+/// Bytes in the queue at most.
 const BYTES: usize = 1 << 20;
 
-/// How long the end of the process waits for lines that are not written yet.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the process waits at its end for the queue to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The target of panics, which are logged whatever the filter is.
 const PANIC: &str = "panic";
 
-/// How a line of the log looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum LogFormat {
-    /// A line for people.
+    /// Text for people.
     Human,
-    /// An object of JSON.
+    /// A JSON object a line.
     Json,
 }
 
-/// Lines that were lost since the process began.
+/// Lines dropped since the process began.
 static DROPPED: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 static STDERR: LazyLock<Arc<Log>> = LazyLock::new(|| Log::start(Unlocked(io::stderr()), DROPPED.clone()));
@@ -49,7 +49,7 @@ pub fn start(filter: &str, format: LogFormat) {
     }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // What goes wrong here would be told on stderr, by whoever logs.
+        // Such errors would be written to stderr directly, by the thread that logs.
         .log_internal_errors(false)
         .with_writer(|| Line::of(&STDERR));
     match format {
@@ -58,30 +58,30 @@ pub fn start(filter: &str, format: LogFormat) {
             log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
         }
     }
-    // The usual one writes to stderr itself, and waits for its reader.
+    // The default hook writes to stderr directly, and blocks where its reader pauses.
     std::panic::set_hook(Box::new(log_panic));
 }
 
-/// Writes `text` and a line break to stderr, or loses it, as lines of the log are.
+/// Writes `text` and a line break to stderr through the queue. Like log lines, it may be dropped.
 pub fn say(text: impl Display) {
     STDERR.push(format!("{text}\n").into_bytes());
 }
 
-/// The counter of lines that were lost, which everybody shares.
+/// The process's counter of dropped lines.
 #[must_use]
 pub fn dropped() -> Counter {
     DROPPED.clone()
 }
 
-/// Waits when it is dropped until everything is written, for up to a second.
+/// When dropped, waits up to a second until all lines are written.
 ///
-/// `main` has one, so that the last lines are seen.
+/// `main` holds one, so that the last lines are not lost.
 #[derive(Debug)]
 pub struct Flush;
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        STDERR.flush(LAST_WORDS);
+        STDERR.flush(FLUSH_TIMEOUT);
     }
 }
 
@@ -92,20 +92,20 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
         message.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
     let thread = std::thread::current();
     let location = panic.location().map(tracing::field::display);
-    // Only where RUST_BACKTRACE asks for it.
+    // Captured only where RUST_BACKTRACE asks for it.
     let backtrace = Backtrace::capture();
     let backtrace =
         (backtrace.status() == BacktraceStatus::Captured).then(|| tracing::field::display(&backtrace));
     tracing::error!(target: PANIC, thread = thread.name(), location, backtrace, "panicked: {message}");
 }
 
-/// Lines on their way to where they are written.
+/// The queue of lines, shared by the threads that log and the thread that writes.
 #[derive(Debug)]
 struct Log {
     queue: Mutex<Queue>,
-    /// A line has come.
+    /// Signals that a line was added.
     filled: Condvar,
-    /// All lines are written or lost.
+    /// Signals that all lines are written or dropped.
     emptied: Condvar,
     dropped: Counter,
 }
@@ -113,14 +113,14 @@ struct Log {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Vec<u8>>,
-    /// Those of `lines`.
+    /// The length of all `lines` together.
     bytes: usize,
-    /// One was taken out, and is not written yet.
+    /// A line was taken out and is not yet written.
     is_writing: bool,
 }
 
 impl Log {
-    /// Starts the thread that writes to `sink`, and counts in `dropped` what is lost.
+    /// Starts the thread that writes to `sink`. `dropped` counts the lines that are lost.
     fn start(sink: impl Write + Send + 'static, dropped: Counter) -> Arc<Self> {
         let log = Arc::new(Self {
             queue: Mutex::default(),
@@ -129,17 +129,17 @@ impl Log {
             dropped,
         });
         let writer = Arc::clone(&log);
-        // Without a thread the queue fills up, and lines are counted.
+        // Where no thread can be started, the queue fills up and further lines are counted as dropped.
         let _ = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(sink));
         log
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Every change is whole before anything can panic.
+        // A poisoned queue is still consistent: each change is complete before anything can panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has `line` written later, or loses it where too many wait. Never waits for a write.
+    /// Adds `line` to the queue, or drops it where the queue is full. It never waits for a write.
     fn push(&self, line: Vec<u8>) {
         let mut queue = self.queue();
         if queue.lines.len() == LINES || queue.bytes + line.len() > BYTES {
@@ -152,9 +152,9 @@ impl Log {
         self.filled.notify_one();
     }
 
-    /// Writes what comes, for ever.
+    /// Writes the lines of the queue, forever.
     fn write_to(&self, mut sink: impl Write) {
-        // A write that failed in the middle of a line has left the beginning of it there.
+        // Whether the last write failed in the middle of a line. Then the next line begins with a line break.
         let mut is_torn = false;
         loop {
             let line = self.next();
@@ -169,7 +169,7 @@ impl Log {
         }
     }
 
-    /// Waits for a line and takes it out; the one before is done with.
+    /// Waits for a line and takes it out. The previous one is then written or dropped.
     fn next(&self) -> Vec<u8> {
         let mut queue = self.queue();
         queue.is_writing = false;
@@ -184,14 +184,14 @@ impl Log {
         }
     }
 
-    /// Waits until all lines are written or lost, for `patience` at most.
-    fn flush(&self, patience: Duration) {
+    /// Waits until all lines are written or dropped, for `max_wait` at most.
+    fn flush(&self, max_wait: Duration) {
         let is_busy = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
-        drop(self.emptied.wait_timeout_while(self.queue(), patience, is_busy));
+        drop(self.emptied.wait_timeout_while(self.queue(), max_wait, is_busy));
     }
 }
 
-/// Writes `bytes` as far as they can be written, and returns how many were.
+/// Writes `bytes` until an error, and returns how many were written.
 fn write_all(sink: &mut impl Write, bytes: &[u8]) -> usize {
     let mut written = 0;
     while written < bytes.len() {
@@ -199,14 +199,14 @@ fn write_all(sink: &mut impl Write, bytes: &[u8]) -> usize {
             Ok(0) => break,
             Ok(more) => written += more,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // The next line is another try.
+            // The rest of the line is dropped. The next line is tried again.
             Err(_) => break,
         }
     }
     written
 }
 
-/// The line of one event, which is complete when it is dropped.
+/// Collects the text of one event. It is queued as one line when this is dropped.
 #[derive(Debug)]
 struct Line {
     log: Arc<Log>,
@@ -234,14 +234,14 @@ impl Drop for Line {
     fn drop(&mut self) {
         let mut line = std::mem::take(&mut self.text);
         line.truncate(line.trim_ascii_end().len());
-        // Whatever an error or a panic says, an event is one line.
+        // Errors and panics may have line breaks in their text. An event must stay one line.
         line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         line.push(b'\n');
         self.log.push(line);
     }
 }
 
-/// Stderr without the standard library's lock: a write that hangs would keep it from everybody else.
+/// Stderr without the standard library's lock. A write that hangs would hold that lock.
 struct Unlocked(io::Stderr);
 
 impl Write for Unlocked {
@@ -262,18 +262,18 @@ mod tests {
 
     use super::*;
 
-    /// What the next write does: how many bytes it takes, or how it fails.
+    /// What the next write does: how many bytes it accepts, or how it fails.
     type Step = io::Result<usize>;
 
-    /// Writes as it is told to, and waits until it is.
-    struct Told {
+    /// A sink whose writes follow a script. Each write waits for its step.
+    struct Scripted {
         steps: Receiver<Step>,
         text: Arc<Mutex<Vec<u8>>>,
     }
 
-    impl Write for Told {
+    impl Write for Scripted {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            // Nobody tells it anything more: it writes everything.
+            // The script has ended: write everything.
             let taken = self.steps.recv().unwrap_or(Ok(usize::MAX))?.min(bytes.len());
             self.text.lock().unwrap().extend(&bytes[..taken]);
             Ok(taken)
@@ -284,10 +284,10 @@ mod tests {
         }
     }
 
-    fn told() -> (Arc<Log>, SyncSender<Step>, Arc<Mutex<Vec<u8>>>) {
+    fn scripted() -> (Arc<Log>, SyncSender<Step>, Arc<Mutex<Vec<u8>>>) {
         let (tell, steps) = sync_channel(100);
         let text = Arc::default();
-        let log = Log::start(Told { steps, text: Arc::clone(&text) }, Counter::default());
+        let log = Log::start(Scripted { steps, text: Arc::clone(&text) }, Counter::default());
         (log, tell, text)
     }
 
@@ -298,8 +298,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_write_that_hangs_holds_nobody_up_and_what_does_not_fit_is_counted() {
-        let (log, tell, text) = told();
+    fn a_write_that_hangs_blocks_nobody_and_lines_that_do_not_fit_are_counted() {
+        let (log, tell, text) = scripted();
         log.push(b"first\n".to_vec());
         while !log.queue().is_writing {
             std::thread::yield_now();
@@ -309,7 +309,7 @@ mod tests {
         }
         assert_eq!((log.dropped.get(), log.queue().lines.len()), (7, LINES));
         log.flush(Duration::from_millis(1));
-        assert_eq!(whole(&text), "", "the end does not wait for ever either");
+        assert_eq!(whole(&text), "", "flush gives up after its time");
         drop(tell);
         log.flush(LONG);
         assert_eq!(whole(&text).lines().count(), 1 + LINES);
@@ -317,8 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_wait_are_bounded_by_their_bytes_too() {
-        let (log, tell, text) = told();
+    fn the_queue_is_bounded_by_bytes_too() {
+        let (log, tell, text) = scripted();
         let long = |bytes| [vec![b'x'; bytes - 1], vec![b'\n']].concat();
         log.push(long(BYTES + 1));
         log.push(b"first\n".to_vec());
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_line_that_fails_is_counted_once_and_the_next_one_is_a_line_of_its_own() {
-        let (log, tell, text) = told();
+        let (log, tell, text) = scripted();
         let full = || Err(ErrorKind::StorageFull.into());
         for step in [
             Ok(3),
@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_whatever_it_says_and_a_panic_is_one() {
-        let (log, tell, text) = told();
+        let (log, tell, text) = scripted();
         drop(tell);
         let writer = Arc::clone(&log);
         let subscriber =

@@ -1,4 +1,4 @@
-//! What the service tells a monitoring system of itself.
+//! The service's metrics, in the text format of OpenMetrics.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,16 +16,16 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::logging;
-use crate::usage::Taken;
+use crate::usage::RequestUsage;
 
-/// Paths that no route has are one.
+/// The `route` label of all requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// Seconds: a page takes 1 ms and less, a statement is given up after 2 s.
+/// Buckets of times, in seconds. A page takes 1 ms or less; by default a statement is cancelled after 2 s.
 const SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-/// A feed takes four at most.
+/// Buckets of statements a request. A feed takes four, and five where a survey chooses the access path.
 const STATEMENTS: [f64; 8] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 10.0, 25.0];
-/// A page has 50 at most.
+/// Buckets of rows a page. A page has 50 at most.
 const ROWS: [f64; 5] = [0.0, 1.0, 10.0, 20.0, 50.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,7 +55,7 @@ struct Outcome {
     outcome: &'static str,
 }
 
-/// A histogram a route, for those that have something to tell.
+/// A histogram for each route that has been observed.
 type Histograms = Family<Route, Histogram, fn() -> Histogram>;
 
 /// Everything that `/metrics` shows.
@@ -89,7 +89,8 @@ impl fmt::Debug for Metrics {
 }
 
 impl Metrics {
-    /// All at zero, for a service with these routes. Requests of any other path count for `none`.
+    /// Creates the metrics for a service with these routes, all at zero. Requests to any other path have the route
+    /// `none`.
     #[must_use]
     pub fn new(database: &Database, routes: impl IntoIterator<Item = &'static str>) -> Self {
         let mut registry = Registry::with_prefix("feed");
@@ -97,55 +98,67 @@ impl Metrics {
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("database", format!("{:?}", database.engine()).to_lowercase()),
         ];
-        registry.register("build", "The program", Info::new(build));
+        registry.register("build", "Version of the program and engine of its database", Info::new(build));
 
         let answers = Family::<Answer, Counter>::default();
-        registry.register("http_requests", "Requests by route and answer", answers.clone());
+        registry.register("http_requests", "Requests by route, method and response status", answers.clone());
         let seconds = Histograms::new_with_constructor(|| Histogram::new(SECONDS));
-        let help = "From a request's headers to those of its answer";
+        let help = "Time from a request's headers to the response's headers";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, seconds.clone());
         let database_time = Histograms::new_with_constructor(|| Histogram::new(SECONDS));
-        let help = "A request's time in the database";
+        let help = "Time that a request spent in the database";
         registry.register_with_unit("request_database_time", help, Unit::Seconds, database_time.clone());
         let statements = Histograms::new_with_constructor(|| Histogram::new(STATEMENTS));
-        registry.register("request_statements", "Statements of a request", statements.clone());
+        registry.register("request_statements", "SQL statements that a request sent", statements.clone());
         let rows = Histograms::new_with_constructor(|| Histogram::new(ROWS));
-        registry.register("request_rows", "Rows of the page that a request answers with", rows.clone());
+        registry.register("request_rows", "Rows of the page in a response", rows.clone());
 
         let waiting = Histogram::new(SECONDS);
-        let help = "A request's wait for its turn and for a connection";
+        let help = "Time that a request waited for concurrency limits and for a database connection";
         registry.register_with_unit("request_wait", help, Unit::Seconds, waiting.clone());
         let under_way = Gauge::default();
-        registry.register("requests_under_way", "Requests that have no answer yet", under_way.clone());
+        registry.register("requests_under_way", "Requests without a response yet", under_way.clone());
         let refused = Family::default();
-        registry.register("requests_refused", "Requests over a limit, by which", refused.clone());
+        registry.register(
+            "requests_refused",
+            "Requests refused because of a limit, by limit",
+            refused.clone(),
+        );
 
         let refused_connections = Counter::default();
-        let help = "Connections from addresses that had as many as they may";
+        let help = "Connections refused because their address had reached its limit";
         registry.register("connections_refused", help, refused_connections.clone());
         let suppressed_lines = Counter::default();
-        let help = "Lines of the log that were left out since they repeat one of the same second";
+        let help = "Log lines left out because they repeat a line of the same second";
         registry.register("log_lines_suppressed", help, suppressed_lines.clone());
 
         let [connections, idle, most] = [(); 3].map(|()| Family::default());
-        registry.register("pool_connections", "Open connections", connections.clone());
-        registry.register("pool_connections_idle", "Open connections that nobody uses", idle.clone());
-        registry.register("pool_connections_max", "Open connections at most", most.clone());
+        registry.register("pool_connections", "Open database connections", connections.clone());
+        registry.register(
+            "pool_connections_idle",
+            "Open database connections that are not in use",
+            idle.clone(),
+        );
+        registry.register("pool_connections_max", "Maximum of open database connections", most.clone());
 
         let wal = Gauge::default();
         if database.wal_bytes().is_some() {
-            let help = "Length of the database's write-ahead log";
+            let help = "Length of SQLite's write-ahead log";
             registry.register_with_unit("database_wal", help, Unit::Bytes, wal.clone());
         }
 
         let [sweeps, swept] = [(); 2].map(|()| Family::default());
-        registry.register("sweeps", "Sweeps, by how they ended", sweeps.clone());
-        registry.register("swept_flyers", "Flyers whose mark a sweep has set or taken off", swept.clone());
+        registry.register("sweeps", "Sweeps of expired flyers, by outcome", sweeps.clone());
+        registry.register(
+            "swept_flyers",
+            "Flyers whose expired mark a sweep has set or cleared",
+            swept.clone(),
+        );
         let last_sweep = Gauge::default();
-        let help = "When a sweep last ended well, in seconds since 1970";
+        let help = "Time of the last successful sweep, in seconds since 1970";
         registry.register_with_unit("last_sweep_timestamp", help, Unit::Seconds, last_sweep.clone());
 
-        let help = "Lines of the log that were lost, since their reader pauses or they could not be written";
+        let help = "Log lines lost because stderr's reader paused or they could not be written";
         registry.register("log_lines_dropped", help, logging::dropped());
 
         let paths = routes.into_iter().chain([NO_ROUTE]);
@@ -173,7 +186,7 @@ impl Metrics {
         }
     }
 
-    /// A request has come; it is under way until the guard is dropped.
+    /// Counts a request as unanswered until the guard is dropped.
     pub(crate) fn begin(&self) -> impl Drop + use<> {
         struct UnderWay(Gauge);
         impl Drop for UnderWay {
@@ -185,45 +198,45 @@ impl Metrics {
         UnderWay(self.under_way.clone())
     }
 
-    /// A request was answered after `time`.
+    /// Records a request that was answered after `time`.
     pub(crate) fn answered(
         &self,
         route: Option<&str>,
         method: &'static str,
         status: u16,
         time: Duration,
-        taken: Taken,
+        used: RequestUsage,
     ) {
         let known = route.and_then(|route| self.routes.get(route));
         let Some(route) = known.or_else(|| self.routes.get(NO_ROUTE)) else { return };
         self.seconds.get_or_create(route).observe(time.as_secs_f64());
-        if taken.usage.statements > 0 {
-            self.database.get_or_create(route).observe(taken.usage.database.as_secs_f64());
-            self.statements.get_or_create(route).observe(f64::from(taken.usage.statements));
-            self.waiting.observe(taken.usage.waiting.as_secs_f64());
+        if used.usage.statements > 0 {
+            self.database.get_or_create(route).observe(used.usage.database.as_secs_f64());
+            self.statements.get_or_create(route).observe(f64::from(used.usage.statements));
+            self.waiting.observe(used.usage.waiting.as_secs_f64());
         }
-        if let Some(rows) = taken.rows.and_then(|rows| u32::try_from(rows).ok()) {
+        if let Some(rows) = used.rows.and_then(|rows| u32::try_from(rows).ok()) {
             self.rows.get_or_create(route).observe(rows.into());
         }
         self.answers.get_or_create(&Answer { route: route.route.clone(), method, status }).inc();
     }
 
-    /// A request was sent away, being over this limit.
+    /// Counts a request that this limit refused.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// A connection was closed at once, since its address has as many as it may.
+    /// Counts a connection that was closed at once because its address had reached its limit.
     pub(crate) fn refused_connection(&self) {
         self.refused_connections.inc();
     }
 
-    /// A line of the log was left out.
+    /// Counts a log line that was left out.
     pub(crate) fn suppressed_line(&self) {
         self.suppressed_lines.inc();
     }
 
-    /// A sweep has ended; none where it failed.
+    /// Records the end of a sweep; none where it failed.
     pub(crate) fn swept(&self, swept: Option<Swept>) {
         let of = |outcome| Outcome { outcome };
         let Some(Swept { marked, cleared }) = swept else {
@@ -237,7 +250,7 @@ impl Metrics {
         self.last_sweep.set(now.as_secs_f64());
     }
 
-    /// All of it in the text format of OpenMetrics, which Prometheus reads; the pools as they are now.
+    /// All metrics in the text format of OpenMetrics, which Prometheus reads. Reads the pools' state at this moment.
     #[must_use]
     pub fn text(&self, database: &Database) -> String {
         for (pool, state) in database.pools() {
@@ -250,7 +263,7 @@ impl Metrics {
             self.wal.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         }
         let mut text = String::new();
-        // A string takes all that is written to it.
+        // Writing to a string cannot fail.
         let _ = text::encode(&mut text, &self.registry);
         text
     }

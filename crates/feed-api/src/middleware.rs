@@ -1,4 +1,4 @@
-//! What every request passes, and what every answer carries.
+//! Middleware: admission of requests, errors in one shape, caching headers, CORS.
 
 use actix_cors::Cors;
 use actix_http::ConnectionType;
@@ -24,10 +24,11 @@ use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Lets a request in whose caller has one left and not too many under way, and whose body comes as it is.
+/// Admits a request: its caller is within the rate limit and the limit of requests in flight, and its body is not
+/// encoded.
 ///
-/// Health checks have no limit. A request that is refused was counted before: it costs its caller what one that is let in
-/// costs. It wraps each route and not the app, so that it goes by the route that was matched.
+/// Health checks have no limit. A request is counted before it is refused, so it costs its caller as much as an
+/// admitted one. This wraps each route and not the app, so that it knows the route that was matched.
 pub(crate) async fn admit(
     class: RouteClass,
     request: ServiceRequest,
@@ -49,9 +50,9 @@ pub(crate) async fn admit(
         Some(Err(spent)) => (Some(spent.left()), Err(spent.problem())),
     };
     let admitted =
-        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.under_way.begin(&caller));
+        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.in_flight.begin(&caller));
     let mut response = match admitted {
-        Ok(_turn) => handle(&state, request, next).await?,
+        Ok(_in_flight) => handle(&state, request, next).await?,
         Err(problem) => request.error_response(problem),
     };
     if let Some(left) = left {
@@ -60,7 +61,7 @@ pub(crate) async fn admit(
     Ok(response)
 }
 
-/// Counts the preflights of browsers, which are answered before any route is matched, against the caller's network.
+/// Counts a browser's preflight against the caller's network: it is answered before any route is matched.
 pub(crate) async fn count_preflights(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -78,8 +79,9 @@ pub(crate) async fn count_preflights(
     }
 }
 
-/// Ends a connection behind a 429: who asks again pays for another one. A proxy keeps its own, which others need.
-pub(crate) async fn hang_up(
+/// Closes the connection after a 429, so that a caller who tries again has to open another one. A trusted proxy keeps
+/// its connection, because other callers use it too.
+pub(crate) async fn close_after_429(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
@@ -92,7 +94,7 @@ pub(crate) async fn hang_up(
     Ok(response)
 }
 
-/// Lets a request be handled, and remembers what the database said of its caller.
+/// Calls the handler, and notes whether the database has confirmed or refuted the caller's token.
 async fn handle(
     state: &State,
     request: ServiceRequest,
@@ -112,9 +114,9 @@ async fn handle(
     Ok(response)
 }
 
-/// Makes sure that the body is not encoded: a small one may inflate to any size.
+/// Refuses a body with a `Content-Encoding`: a small compressed body may inflate to any size.
 ///
-/// A list without entries names no coding (RFC 9110, 5.6.1), and `identity` stands for none.
+/// An empty list names no coding (RFC 9110, 5.6.1), and `identity` means none.
 fn plain_body(headers: &HeaderMap) -> Result<(), ApiError> {
     let is_none = |coding: &str| coding.is_empty() || coding.eq_ignore_ascii_case("identity");
     let is_plain = |line: &HeaderValue| {
@@ -123,7 +125,8 @@ fn plain_body(headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.get_all(CONTENT_ENCODING).all(is_plain) { Ok(()) } else { Err(ApiError::Encoded) }
 }
 
-/// Says who may keep an answer: nobody without asking again, and the signed-in caller's only the caller.
+/// Adds `Cache-Control` and `Vary`: caches must revalidate every response, and only the caller's own cache may keep the
+/// response to a request with a token. Routes that handle secrets are not cached at all.
 pub(crate) async fn cache_headers(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -144,7 +147,7 @@ pub(crate) async fn cache_headers(
     Ok(response)
 }
 
-/// Gives what a library refuses on its own the shape of all other problems.
+/// Turns the errors of libraries into `application/problem+json`, the shape of all other errors.
 pub(crate) async fn problems(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -157,14 +160,14 @@ pub(crate) async fn problems(
     }
     let said = response.headers().clone();
     let mut problem = response.into_response(ApiError::Refused(status).error_response());
-    // Of the answer that is replaced, only the body goes and what describes it.
+    // Only the body and the headers that describe it are replaced.
     for (name, value) in said.into_iter().filter(|(name, _)| !name.as_str().starts_with("content-")) {
         problem.headers_mut().append(name, value);
     }
     Ok(problem.map_into_boxed_body())
 }
 
-/// Lets pages of these origins call the API and read its answers; none is asked where there are none.
+/// The CORS middleware: allows web pages of these origins to call the API and read its responses.
 pub(crate) fn cors(policy: Option<&CorsPolicy>) -> Cors {
     let cors = Cors::default()
         .allowed_methods([
@@ -182,7 +185,7 @@ pub(crate) fn cors(policy: Option<&CorsPolicy>) -> Cors {
             IF_MATCH,
             IF_NONE_MATCH,
             REQUEST_ID,
-            // What OpenTelemetry adds to each request of a page.
+            // OpenTelemetry adds these to each request of a web page.
             HeaderName::from_static("traceparent"),
             HeaderName::from_static("tracestate"),
             HeaderName::from_static("baggage"),

@@ -1,6 +1,6 @@
-//! The API's document in OpenAPI 3.1, made of the handlers and their types.
+//! The OpenAPI 3.1 document, generated from the handlers and their types.
 //!
-//! It is kept as a file too, `crates/feed-api/openapi.json`, for whoever builds against the service; a test compares.
+//! `crates/feed-api/openapi.json` is a copy for developers of clients. A test compares the two.
 
 use std::fmt::Write as _;
 
@@ -30,16 +30,17 @@ use crate::routes::{accounts, favorites, feeds, flyers, follows, health, users};
     ),
     components(schemas(Problem)),
     tags(
-        (name = "feeds", description = "Pages of flyers. Follow `next`: it has no limit, costs the same however far it \
-            leads, and skips and repeats nothing."),
-        (name = "favorites", description = "Flyers that the caller keeps."),
-        (name = "follows", description = "Creators whom the caller follows."),
-        (name = "flyers", description = "Publishing."),
-        (name = "accounts", description = "Signing in. The token goes into `Authorization: Bearer` of other requests."),
-        (name = "users", description = "Who publishes and who reads."),
-        (name = "operations", description = "For whoever runs the service."),
+        (name = "feeds", description = "Pages of flyers. Follow the `next` links: they have no limit, every page costs the \
+            same, and no flyer is skipped or repeated."),
+        (name = "favorites", description = "The flyers that the caller has favorited."),
+        (name = "follows", description = "The creators whom the caller follows."),
+        (name = "flyers", description = "Publishing, changing and deleting flyers."),
+        (name = "accounts", description = "Registering and signing in. Other requests send the token in \
+            `Authorization: Bearer`."),
+        (name = "users", description = "Accounts and public profiles."),
+        (name = "operations", description = "Health checks for operators."),
     ),
-    modifiers(&Introduction, &Scheme, &Consequences),
+    modifiers(&Introduction, &Scheme, &ImpliedResponses),
 )]
 struct Document;
 
@@ -49,10 +50,11 @@ pub fn document() -> OpenApi {
     Document::openapi()
 }
 
-/// The document as indented JSON, of a service whose paths begin with `base_path`, such as `/flyers`; it may be empty.
+/// The document as indented JSON. `base_path` is the path before the API's own paths, such as `/flyers`; it may be
+/// empty.
 ///
 /// # Panics
-/// Never: it has no map with keys that are no text.
+/// Never: all keys of its maps are strings.
 #[must_use]
 pub fn json(base_path: &str) -> String {
     let mut document = document();
@@ -63,18 +65,18 @@ pub fn json(base_path: &str) -> String {
 }
 
 const INTRODUCTION: &str = "\
-Every path works with and without the slash at its end, and answers HEAD where it answers GET. Bodies are JSON in UTF-8; \
-times are RFC 3339 in UTC; ids are positive 64-bit integers; text is trimmed, and its length counts Unicode characters. \
-Unknown query parameters and unknown members of bodies are ignored. Every answer has an `x-request-id`, the caller's own \
-where it sent one.
+Every path works with and without a slash at its end, and supports HEAD where it supports GET. Bodies are JSON in UTF-8. \
+Times are RFC 3339 in UTC. Ids are positive 64-bit integers. Text is trimmed, and its length counts Unicode characters. \
+Unknown query parameters and unknown members of bodies are ignored. Every response has an `x-request-id`: the caller's \
+own if the request has one.
 
-Feeds and lists have a weak `ETag`: ask again with `If-None-Match`, and an unchanged page is a 304 without a body.
+Feeds and lists have a weak `ETag`. Send it as `If-None-Match` to get a 304 without a body if the page has not changed.
 
-Callers have so many requests a minute, and less to sign in: `RateLimit` says how many are left (`r`) and in how many \
-seconds all are back (`t`). 429 and 503 have a `Retry-After`, in seconds. Bodies come as they are: one with a \
-`Content-Encoding` is 415.
+The number of requests a minute is limited, and that of sign-ins is limited further. `RateLimit` says how many requests \
+are left (`r`) and after how many seconds the full number is available again (`t`). 429 and 503 have a `Retry-After`, in \
+seconds. Bodies must not be compressed: one with a `Content-Encoding` is refused with 415.
 
-Errors are `application/problem+json` (RFC 9457). Their member `error` is a sentence to show to people; `type` is one of:
+Errors are `application/problem+json` (RFC 9457). Their member `error` is a sentence to show to people. `type` is one of:
 
 | type | status | meaning |
 | --- | --- | --- |
@@ -102,23 +104,22 @@ impl Modify for Scheme {
     }
 }
 
-/// What every operation of a kind answers, so that no handler has to repeat it: what it can refuse follows from what it
-/// takes.
-struct Consequences;
+/// Adds the responses that follow from an operation's parameters, body and security, so that no handler repeats them.
+struct ImpliedResponses;
 
-impl Modify for Consequences {
+impl Modify for ImpliedResponses {
     fn modify(&self, document: &mut OpenApi) {
         for item in document.paths.paths.values_mut() {
             let operations =
                 [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in operations.into_iter().flatten() {
-                consequences(operation);
+                add_implied_responses(operation);
             }
         }
     }
 }
 
-fn consequences(operation: &mut Operation) {
+fn add_implied_responses(operation: &mut Operation) {
     let parameters = operation.parameters.as_deref().unwrap_or_default();
     let takes_parameters = !parameters.is_empty();
     let has = |name: &str| parameters.iter().any(|p| matches!(p, RefOr::T(p) if p.name == name));
@@ -131,30 +132,30 @@ fn consequences(operation: &mut Operation) {
         responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(meaning)));
     };
     if takes_parameters || takes_body {
-        add("400", "The input breaks a rule: `errors` says which.");
+        add("400", "The input breaks a rule; `errors` says which.");
     }
     if takes_token {
-        add("401", "The token is missing where one is needed, or is bad.");
+        add("401", "A token is needed and missing, or the token is invalid.");
     }
     if takes_body {
         add("408", "The body did not arrive in time.");
         add("413", "The body is too large.");
-        add("415", "The body is not declared as JSON, or is encoded.");
+        add("415", "The body is not declared as JSON, or is compressed.");
     }
     if is_searched {
-        add("409", "A newer search of the same account, or list by radius, took the place of this one.");
+        add("409", "A newer list with `search` or `radius_km` of the same account has replaced this one.");
     }
     if !is_health {
-        add("429", "The caller has no request left: try again later.");
-        add("500", "Our fault.");
-        add("503", "The database does not answer, or there is too much to do: try again.");
+        add("429", "The caller has sent too many requests: try again later.");
+        add("500", "A fault of the service.");
+        add("503", "The database is not available, or the service is overloaded: try again.");
     }
     if is_paged {
         paged(operation);
     }
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
-        // A handler says what its own refusals mean. Their shape is that of all others.
+        // A handler describes its own errors. They have the format of all others.
         if status.starts_with(['4', '5']) && response.content.is_empty() {
             *response = problem(&response.description);
         }
@@ -164,7 +165,7 @@ fn consequences(operation: &mut Operation) {
     }
 }
 
-/// A problem of this status, in an operation that searches or does not.
+/// An example of a problem with this status.
 fn example(status: &str, detail: &str, is_searched: bool) -> Option<Value> {
     let mut kinds = KINDS.iter().filter(|(kind, ..)| is_searched || *kind != "superseded");
     let (kind, status, title, _) = kinds.find(|(_, code, ..)| code.to_string() == status)?;
@@ -178,16 +179,20 @@ fn problem(meaning: &str) -> Response {
     ResponseBuilder::new().description(meaning).content(PROBLEM_JSON, content).build()
 }
 
-/// The headers of a page, and that the caller may have it already.
+/// Adds the headers of a page and the response 304.
 fn paged(operation: &mut Operation) {
     let header = |meaning: &str| HeaderBuilder::new().description(Some(meaning)).build();
     let responses = &mut operation.responses.responses;
     if let Some(RefOr::T(page)) = responses.get_mut("200") {
-        page.headers.insert("etag".to_owned(), header("What `If-None-Match` takes.").into());
+        page.headers.insert(
+            "etag".to_owned(),
+            header("Send it as `If-None-Match` to ask whether the page has changed.").into(),
+        );
         page.headers
             .insert("link".to_owned(), header("`next` and `prev`, as in the body (RFC 8288).").into());
     }
-    let unchanged =
-        ResponseBuilder::new().description("The caller has it already: see `If-None-Match`.").build();
+    let unchanged = ResponseBuilder::new()
+        .description("The page has not changed since the one whose `ETag` was sent as `If-None-Match`.")
+        .build();
     responses.insert("304".to_owned(), RefOr::T(unchanged));
 }

@@ -1,4 +1,4 @@
-//! Errors as callers see them: `application/problem+json` (RFC 9457).
+//! Errors as callers see them, in the format `application/problem+json` (RFC 9457).
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
@@ -12,75 +12,75 @@ use utoipa::ToSchema;
 /// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// What the domain refuses or fails at.
+    /// An error of the domain.
     #[error(transparent)]
     Domain(#[from] feed_core::Error),
     /// The route is for signed-in callers.
-    #[error("sign in first: this needs an `Authorization: Bearer` header")]
+    #[error("sign in first: this request needs an `Authorization: Bearer` header with a token")]
     NoToken,
     /// The token is forged, damaged or expired.
-    #[error("the token is not valid or has expired; sign in again")]
+    #[error("the token is invalid or has expired; sign in again")]
     BadToken,
     /// No route has this path.
-    #[error("there is nothing at this path")]
+    #[error("the API has no such path")]
     NoRoute,
-    /// The path is there, but not with this method.
-    #[error("this path answers {0} only")]
+    /// The path exists, but not with this method.
+    #[error("this path supports only the methods {0}")]
     Method(String),
     /// The body is not declared as JSON.
     #[error("the body must be JSON, with `Content-Type: application/json`")]
     MediaType,
     /// The body is compressed, or encoded in another way.
-    #[error("the body must come as it is, without a `Content-Encoding`")]
+    #[error("the body must not be compressed: send it without a `Content-Encoding`")]
     Encoded,
     /// The body is over the limit.
-    #[error("the body is too large: at most {0} bytes")]
+    #[error("the body is too large: at most {0} bytes are allowed")]
     TooLarge(usize),
-    /// The body is no JSON, or did not arrive whole.
+    /// The body is not a JSON object, or is incomplete.
     #[error("{0}")]
     Body(String),
     /// The body took too long to arrive.
     #[error("the body did not arrive in time")]
     SlowBody,
-    /// There is more to do than can be done.
-    #[error("the service has too much to do at the moment; try again soon")]
+    /// A concurrency limit is reached.
+    #[error("the service is overloaded at the moment; try again soon")]
     Busy(Busy),
-    /// A newer search of the same account took its place, or its caller hung up.
-    #[error("a newer search has taken the place of this one")]
+    /// A newer search of the same account has replaced this one, or its client hung up.
+    #[error("a newer search has replaced this one")]
     Superseded,
-    /// What is searched, or how wide, takes longer than a request may.
-    #[error("this search takes too long: more letters, another word or a smaller circle are found sooner")]
+    /// The search takes longer than a request may.
+    #[error("this search takes too long: try more letters, another word or a smaller radius")]
     TooBroad,
-    /// The caller has no request left for so many seconds.
-    #[error("these are too many requests; try again in {0} s")]
+    /// The caller's rate limit is used up. It allows another request after so many seconds.
+    #[error("too many requests; try again in {0} s")]
     TooMany(u64),
-    /// The caller has as many requests under way as one caller may, or their bodies are too much together.
-    #[error("too many requests of yours are under way at once; try again when one of them is through")]
+    /// The caller has too many requests in flight, or their bodies are too large together.
+    #[error("you have sent too many requests at once; try again when one of them has finished")]
     TooManyAtOnce,
-    /// HTTP itself cannot be satisfied: no encoding that the caller takes, or a preflight from an unknown origin.
-    #[error("the request's headers ask for what this service does not offer")]
+    /// A library has refused the request: no acceptable encoding, or a CORS preflight from an unknown origin.
+    #[error("the request's headers ask for something that this service does not offer")]
     Refused(StatusCode),
 }
 
-/// What there is too much of to do.
+/// The concurrency limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Busy {
-    /// Requests under way.
+    /// Requests in flight.
     Requests,
     /// Reads.
     Reads,
-    /// Lists that are searched, or asked near a place.
+    /// Lists with a search text or a radius.
     Searches,
     /// Writes.
     Writes,
     /// Passwords to hash.
     Passwords,
-    /// Bodies that have not arrived whole.
+    /// Bytes of bodies that are still arriving.
     Bodies,
 }
 
 impl Busy {
-    /// What logs and metrics call it.
+    /// The limit's name in logs and metrics.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -97,92 +97,113 @@ impl Busy {
 /// The media type of RFC 9457.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// What every `type` starts with.
+/// The prefix of every `type`.
 pub(crate) const TYPE_PREFIX: &str = "urn:pockitflyer:problem:";
 
-/// A problem, in the shape of RFC 9457.
+/// An error, in the format of RFC 9457.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// What kind of problem: stable, for programs.
+    /// The kind of problem, for programs. It does not change between versions.
     #[schema(example = "urn:pockitflyer:problem:invalid-input")]
     r#type: String,
-    /// The kind in words.
+    /// The kind of problem in words.
     #[schema(example = "Invalid input")]
     title: &'static str,
-    /// The status of the answer.
+    /// The HTTP status.
     #[schema(minimum = 400, maximum = 599, example = 400)]
     status: u16,
     /// What is wrong with this request.
     #[schema(example = "page_size must be a positive integer")]
     detail: String,
-    /// The same, a sentence to show to people.
+    /// The same text as `detail`: a sentence to show to people.
     #[schema(example = "page_size must be a positive integer")]
     error: String,
-    /// Each rule that the input breaks, 20 at most; `error` says how many more there are.
+    /// Each rule that the input breaks, at most 20 of them. `error` says how many more there are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false, max_items = 20)]
     errors: Vec<FieldError>,
 }
 
-/// The kinds of problems: what their `type` ends with, the status, the title, and what callers can do.
+/// All kinds of problems: the end of their `type`, the status, the title, and what callers can do.
 ///
-/// The API's document has them as a table.
+/// The OpenAPI document has them as a table.
 pub(crate) const KINDS: &[(&str, u16, &str, &str)] = &[
-    ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` names each."),
-    ("own-follow", 400, "Own follow", "Nobody follows themselves."),
-    ("malformed-body", 400, "Malformed body", "The body is no JSON object, or did not arrive whole."),
-    ("token-required", 401, "Token required", "Sign in, and send the token."),
+    ("invalid-input", 400, "Invalid input", "A parameter or field breaks a rule; `errors` lists them."),
+    ("own-follow", 400, "Own follow", "Users cannot follow themselves."),
+    ("malformed-body", 400, "Malformed body", "The body is not a JSON object, or is incomplete."),
+    ("token-required", 401, "Token required", "This request needs a token: sign in, and send it."),
     (
         "invalid-token",
         401,
         "Invalid token",
-        "The token is damaged, expired or ended, or its account is gone: sign in again.",
+        "The token is damaged, expired or revoked, or its account was deleted: sign in again.",
     ),
-    ("wrong-credentials", 401, "Wrong credentials", "E-mail and password open no account."),
-    ("not-owner", 403, "Not the owner", "Only its creator may change this."),
-    ("not-found", 404, "Not found", "There is no such flyer or user, or not any more."),
-    ("no-route", 404, "No such path", "The API has nothing at this path."),
-    ("method-not-allowed", 405, "Method not allowed", "The path answers other methods; `Allow` names them."),
-    ("refused", 406, "Refused", "The headers ask for what the service does not offer; other 4xx too."),
+    ("wrong-credentials", 401, "Wrong credentials", "No account has this e-mail and password."),
+    ("not-owner", 403, "Not the owner", "Only the flyer's creator may change it."),
+    ("not-found", 404, "Not found", "There is no such flyer or user, or it was deleted."),
+    ("no-route", 404, "No such path", "The API has no such path."),
+    ("method-not-allowed", 405, "Method not allowed", "The path supports other methods; `Allow` lists them."),
+    (
+        "refused",
+        406,
+        "Refused",
+        "The headers ask for something that the service does not offer. Other 4xx statuses can have this type too.",
+    ),
     ("slow-body", 408, "Slow body", "The body did not arrive in time: send it again."),
     (
         "superseded",
         409,
         "Superseded",
-        "While there was no room for both, a newer list that is searched or asked by radius, of the same account, took the \
-         place of this one: show the newer one, and do not repeat this one by itself.",
+        "The limit of searches was reached, and a newer list with `search` or `radius_km` of the same account has replaced \
+         this one: show the newer one, and do not repeat this one automatically.",
     ),
-    ("taken", 409, "Already taken", "E-mail or username is somebody else's; `errors` says which."),
-    ("body-too-large", 413, "Body too large", "A body has at most 131,072 bytes."),
+    ("taken", 409, "Already taken", "Another account has this e-mail or username; `errors` says which."),
+    ("body-too-large", 413, "Body too large", "A body may have at most 131,072 bytes."),
     ("not-json", 415, "Not JSON", "A body needs `Content-Type: application/json`."),
-    ("encoded-body", 415, "Encoded body", "A body comes as it is, without a `Content-Encoding`."),
+    (
+        "encoded-body",
+        415,
+        "Encoded body",
+        "A body must not be compressed: send it without a `Content-Encoding`.",
+    ),
     (
         "too-many-requests",
         429,
         "Too many requests",
-        "The caller has none left, or too many under way: try again after `Retry-After` seconds, and see `RateLimit`.",
+        "The caller's rate limit is used up, or the caller has too many requests at once: try again after `Retry-After` \
+         seconds. `RateLimit` says how many requests are left.",
     ),
     (
         "too-many-failures",
         429,
         "Too many failures",
-        "The password was wrong too often in a row: try again after `Retry-After` seconds. Where the account has signed in \
-         before, send its token, even an expired one.",
+        "The password was wrong too often in a row: try again after `Retry-After` seconds. An app that has an old token of \
+         the account, even an expired one, should send it.",
     ),
-    ("internal", 500, "Internal error", "Our fault; the log has it under the `x-request-id`."),
-    ("unavailable", 503, "Unavailable", "Try again after `Retry-After` seconds."),
-    ("overloaded", 503, "Overloaded", "There is too much to do: try again after `Retry-After` seconds."),
+    (
+        "internal",
+        500,
+        "Internal error",
+        "A fault of the service; its log has the details under the `x-request-id`.",
+    ),
+    (
+        "unavailable",
+        503,
+        "Unavailable",
+        "The database is not available: try again after `Retry-After` seconds.",
+    ),
+    ("overloaded", 503, "Overloaded", "The service is overloaded: try again after `Retry-After` seconds."),
     (
         "search-too-broad",
         503,
         "Search too broad",
-        "This search takes too long: ask for more letters, another word or a smaller circle.",
+        "This search takes too long: try more letters, another word or a smaller radius.",
     ),
     (
         "timed-out",
         503,
         "Timed out",
-        "It took too long: try again after `Retry-After` seconds, or ask for less.",
+        "The request took too long: try again after `Retry-After` seconds, or ask for less.",
     ),
 ];
 
@@ -218,7 +239,7 @@ impl ApiError {
         }
     }
 
-    /// The same of a list that is searched or asked near a place: there it is the question that takes too long.
+    /// The error for a list with a search text or a radius: there a timeout means that the search is too broad.
     pub(crate) fn of_search(self) -> Self {
         match self {
             Self::Domain(feed_core::Error::TimedOut(_)) => Self::TooBroad,
@@ -226,7 +247,7 @@ impl ApiError {
         }
     }
 
-    /// The limit that the request is over, if it is one that this answers.
+    /// The name of the limit that has refused the request, if the error is such a refusal.
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         match self {
             Self::Busy(what) => Some(what.name()),
@@ -246,7 +267,7 @@ impl ApiError {
             Self::Refused(status) => Some(*status),
             _ => listed.and_then(|(_, status, ..)| StatusCode::from_u16(*status).ok()),
         };
-        // A test has every variant: none is without its kind.
+        // A test checks every variant, so each has its kind in the table.
         (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), listed.map_or("", |(_, _, title, _)| title))
     }
 
@@ -287,7 +308,7 @@ impl ResponseError for ApiError {
             Self::Method(allowed) => {
                 response.insert_header((ALLOW, allowed.as_str()));
             }
-            // What would be taken, as RFC 9110 asks in 15.5.16.
+            // The accepted encoding, as RFC 9110 15.5.16 requires.
             Self::Encoded => {
                 response.insert_header((ACCEPT_ENCODING, "identity"));
             }
@@ -320,7 +341,7 @@ mod tests {
     use super::{ApiError, Busy};
 
     #[test]
-    fn every_error_has_its_status_and_tells_nothing_internal() {
+    fn every_error_has_its_status_and_reveals_nothing_internal() {
         let secret = || Box::<dyn std::error::Error + Send + Sync>::from("SELECT secret FROM /srv/file");
         let table = [
             (ApiError::Domain(Domain::invalid("page", "must be a positive integer")), 400, "invalid-input"),

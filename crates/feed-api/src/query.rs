@@ -1,4 +1,4 @@
-//! The parameters in a query: what is listed, and which page of it.
+//! Query parameters: what is listed, and which page of it.
 
 use std::cell::RefCell;
 use std::future::{Ready, ready};
@@ -25,16 +25,16 @@ const MAX_RADIUS_KM: f64 = 500.0;
 /// Characters of `search` at most.
 const MAX_SEARCH: usize = 100;
 
-/// Bytes of a parameter's value at most: a list of ids is the longest.
+/// Bytes of a parameter's value at most. The longest values are lists of ids.
 const MAX_VALUE: usize = 4_096;
-/// Bytes of the parameters that a list does not know and its links keep.
+/// Bytes of unknown parameters that a list's links keep.
 const MAX_UNKNOWN: usize = 2_048;
 
-/// The query's parameters, decoded, in order; none holds U+0000.
+/// The query's parameters, decoded, in order. None contains U+0000.
 #[derive(Debug, Clone)]
 pub struct Query {
     pairs: Vec<(String, String)>,
-    /// The names of those that were asked for.
+    /// The names of the parameters that the handler has read.
     known: RefCell<Vec<&'static str>>,
 }
 
@@ -42,13 +42,13 @@ impl Query {
     /// The value of a parameter.
     ///
     /// # Errors
-    /// 400 when it is given twice, or is longer than any value can be.
+    /// 400 when it is given twice or is too long.
     pub fn get(&self, name: &'static str) -> Result<Option<&str>, Error> {
         self.known.borrow_mut().push(name);
         let mut values = self.pairs.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str());
         let value = values.next();
         if values.next().is_some() {
-            return Err(Error::invalid(name, "is given twice"));
+            return Err(Error::invalid(name, "must be given only once"));
         }
         match value {
             Some(value) if value.len() > MAX_VALUE => {
@@ -58,25 +58,25 @@ impl Query {
         }
     }
 
-    /// A parameter that is a positive 64-bit integer, or up to 100 of them with commas between.
+    /// A parameter that is a positive 64-bit integer, or up to 100 of them separated by commas.
     ///
     /// # Errors
-    /// 400 when it is missing or anything else.
+    /// 400 when it is missing or has another form.
     pub fn ids(&self, name: &'static str) -> Result<Vec<i64>, Error> {
         let value = self.get(name)?.ok_or_else(|| Error::invalid(name, "is missing"))?;
         let ids: Option<Vec<i64>> = value.split(',').map(positive).collect();
         ids.filter(|ids| ids.len() <= MAX_IDS).ok_or_else(|| {
             Error::invalid(
                 name,
-                format!("must be a positive integer, or up to {MAX_IDS} with commas between them"),
+                format!("must be a positive integer, or up to {MAX_IDS} separated by commas"),
             )
         })
     }
 
-    /// What is listed of a feed: its order, place and filters.
+    /// Reads order, location and filters of a feed.
     ///
     /// # Errors
-    /// 400 for a value that is not of its parameter, and for a radius without a place.
+    /// 400 for an invalid value, and for a radius without a location.
     pub fn listing(&self, feed: Feed) -> Result<Listing, Error> {
         let order = match (self.get("order")?, feed) {
             (None | Some("newest"), _) => Order::Newest,
@@ -97,7 +97,7 @@ impl Query {
         })
     }
 
-    /// The place given by `lat` and `lng`; one without the other is none.
+    /// The location given by `lat` and `lng`. Both or neither must be given.
     fn location(&self) -> Result<Option<Location>, Error> {
         match (self.degrees("lat", 90.0)?, self.degrees("lng", 180.0)?) {
             (Some(latitude), Some(longitude)) => Ok(Some(Location { latitude, longitude })),
@@ -115,22 +115,22 @@ impl Query {
         self.get(name)?.map(parse).transpose()
     }
 
-    /// The categories given by `categories`, with commas between them.
+    /// The categories given by `categories`, separated by commas.
     fn categories(&self) -> Result<Option<Categories>, Error> {
         let parse = |text: &str| {
             let set: Option<Vec<Category>> = text.split(',').map(Category::by_name).collect();
             set.map(Categories::from).ok_or_else(|| {
                 let names = Category::ALL.map(Category::name).join(", ");
-                Error::invalid("categories", format!("must be out of {names}, with commas between them"))
+                Error::invalid("categories", format!("must be one or more of {names}, separated by commas"))
             })
         };
         self.get("categories")?.map(parse).transpose()
     }
 
-    /// The distance given by `radius_km`, from a place.
+    /// The radius given by `radius_km`, in millimetres. It needs a location.
     fn radius_mm(&self, from: Option<Location>) -> Result<Option<i64>, Error> {
         let Some(text) = self.get("radius_km")? else { return Ok(None) };
-        let range = || format!("must be a number over 0, at most {MAX_RADIUS_KM}");
+        let range = || format!("must be a number greater than 0 and at most {MAX_RADIUS_KM}");
         let km = text.parse().ok().filter(|km: &f64| *km > 0.0 && *km <= MAX_RADIUS_KM);
         let km = km.ok_or_else(|| Error::invalid("radius_km", range()))?;
         if from.is_none() {
@@ -141,7 +141,7 @@ impl Query {
         Ok(Some(mm))
     }
 
-    /// The text given by `search`, folded; an empty search box is no search.
+    /// The text given by `search`, folded. An empty text means no search.
     fn search(&self) -> Result<Option<String>, Error> {
         let Some(text) = self.get("search")?.map(str::trim).filter(|text| !text.is_empty()) else {
             return Ok(None);
@@ -155,12 +155,12 @@ impl Query {
     /// The page given by `page` or `cursor`, and `page_size`.
     ///
     /// # Errors
-    /// 400 for values out of range, for both at once, and for a cursor that is not of this `scope`.
+    /// 400 for values out of range, for `page` together with `cursor`, and for a cursor of another `scope`.
     pub fn page(&self, key: &CursorKey, scope: &str) -> Result<PageRequest, Error> {
         let number = |name| -> Result<Option<u32>, Error> {
             let parse = |text: &str| {
                 let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-                // A number of any length is over the cap all the same.
+                // A number that overflows is over the cap in any case.
                 let value = text.parse().unwrap_or(u32::MAX);
                 if is_digits && value > 0 { Ok(value) } else { Err(Error::invalid(name, POSITIVE)) }
             };
@@ -186,10 +186,10 @@ impl Query {
         Ok(request)
     }
 
-    /// The parameters again, with another cursor and without a page.
+    /// The query string with another cursor and without a page.
     ///
-    /// Those that nobody asked for are kept as far as they fit into 2,048 bytes: an answer has four such links, and must
-    /// not be many times as long as its question.
+    /// Unknown parameters are kept as far as they fit into 2,048 bytes. A response has four such links, and must not be
+    /// many times as long as its request.
     #[must_use]
     pub fn with_cursor(&self, cursor: &str) -> String {
         let known = self.known.borrow();
@@ -217,48 +217,49 @@ impl FromRequest for Query {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let pairs: Vec<(String, String)> =
             url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
-        // In parameters that nobody asks for too.
+        // Unknown parameters are checked too.
         let with_nul = pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0'));
         ready(match with_nul {
-            Some((name, _)) => Err(Error::invalid(name.replace('\0', ""), "must not hold U+0000").into()),
+            Some((name, _)) => {
+                Err(Error::invalid(name.replace('\0', ""), "must not contain the character U+0000").into())
+            }
             None => Ok(Self { pairs, known: RefCell::default() }),
         })
     }
 }
 
-/// What feeds take.
-///
-/// The parameters are read by [`Query`], which says what is wrong with them; here they are declared for the API's
-/// document.
+/// Parameters of all feeds, declared for the OpenAPI document. [`Query`] reads and checks them.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ListParams {
-    /// Where the caller is; together with `lng`. Flyers of the same second are then ordered by distance.
+    /// Latitude of the caller's location, in degrees; together with `lng`. Cards then have a distance, and flyers of
+    /// the same second are ordered by distance.
     #[param(minimum = -90, maximum = 90, example = 47.3769)]
     pub lat: Option<f64>,
-    /// Where the caller is; together with `lat`.
+    /// Longitude of the caller's location, in degrees; together with `lat`.
     #[param(minimum = -180, maximum = 180, example = 8.5417)]
     pub lng: Option<f64>,
-    /// Only flyers within so many kilometres; needs `lat` and `lng`.
+    /// Only flyers within so many kilometres of the location; needs `lat` and `lng`.
     #[param(exclusive_minimum = 0, maximum = 500)]
     pub radius_km: Option<f64>,
-    /// Only flyers with any of these, with commas between them.
+    /// Only flyers with at least one of these categories, separated by commas.
     #[param(
         pattern = "^(events|nightlife|service)(,(events|nightlife|service))*$",
         example = "events,service"
     )]
     pub categories: Option<String>,
-    /// Only flyers with this text in title, description, address or their creator's name, whatever its case. Every
+    /// Only flyers with this text in title, description, address or their creator's name. Case is ignored, and every
     /// character is literal.
     #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub search: Option<String>,
 }
 
-/// How favorites may be ordered.
+/// The order of favorites.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct FavoritesOrder {
-    /// `newest`: newest flyer first. `favorited`, for favorites only: most recently favorited first.
+    /// The order: `newest` has the newest flyer first. `favorited` has the most recently favorited first; only
+    /// favorites can have it.
     #[param(inline)]
     pub order: Option<OrderBy>,
 }
@@ -267,17 +268,17 @@ pub struct FavoritesOrder {
 #[derive(Debug, ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub enum OrderBy {
-    /// By the flyer's time.
+    /// Newest flyer first.
     Newest,
-    /// By the favorite's.
+    /// Most recently favorited first.
     Favorited,
 }
 
-/// Which of the three feeds.
+/// Chooses one of the three feeds.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// Which feed.
+    /// The feed: `all`, which is the default, `favorites` or `following`. The latter two need a token.
     #[param(inline)]
     pub filter: Option<FilterBy>,
 }
@@ -290,25 +291,26 @@ pub enum FilterBy {
     All,
     /// The caller's favorites.
     Favorites,
-    /// Those of the creators whom the caller follows.
+    /// Flyers of the creators whom the caller follows.
     Following,
 }
 
-/// Which page of a list.
+/// Chooses a page of a list.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
-    /// The page's number, from 1; reaches the first 10,000 rows. Excludes `cursor`.
+    /// Number of the page, from 1. It reaches only the first 10,000 rows; follow `next` to go further. Not together
+    /// with `cursor`.
     #[param(minimum = 1, maximum = 10_000, example = 1)]
     pub page: Option<u32>,
-    /// Rows on a page; over 50 is 50.
+    /// Rows on a page, at most 50; larger values count as 50.
     #[param(schema_with = page_size, required = false, example = 20)]
     pub page_size: Option<u32>,
-    /// Out of a `next` or `previous` link, and opaque. Excludes `page`.
+    /// An opaque position, from a `next` or `previous` link. Not together with `page`.
     pub cursor: Option<String>,
 }
 
-/// An integer without a largest one: what is over the cap is capped.
+/// The schema of `page_size`. It has no maximum, because larger values are accepted and capped.
 fn page_size() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
@@ -317,11 +319,11 @@ fn page_size() -> Object {
         .build()
 }
 
-/// Whose follow status.
+/// Chooses the users of a follow status.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct StatusParams {
-    /// A user's id, or up to 100 with commas between them.
+    /// A user's id, or up to 100 ids separated by commas.
     #[param(pattern = "^0*[1-9][0-9]{0,17}(,0*[1-9][0-9]{0,17}){0,99}$", example = "7")]
     pub user_id: String,
 }

@@ -1,4 +1,4 @@
-//! How often a caller may ask, and the headers that say so (draft-ietf-httpapi-ratelimit-headers).
+//! Rate limits of each caller, and the headers that tell them (draft-ietf-httpapi-ratelimit-headers).
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -19,24 +19,25 @@ use crate::routes::RouteClass;
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Callers that a limit tells apart, at some 100 bytes each. Those who come when so many are known share one allowance
-/// until others are forgotten; who is known keeps their own.
+/// Callers that a limit tells apart, at some 100 bytes each. Once there are so many, new callers share one quota until
+/// others are removed. Known callers keep their own.
 const CALLERS: usize = 100_000;
 
-/// The seconds that a limit speaks of.
+/// The window of a limit, in seconds.
 const WINDOW: u32 = 60;
 
-/// The limits of all callers.
+/// The rate limits of all callers.
 #[derive(Debug)]
 pub struct Limiter {
-    /// Apart from the addresses, of which anybody can have many: they take no account's place.
+    /// Accounts are kept apart from addresses. Anybody can have many addresses; they must not fill the table of
+    /// accounts.
     accounts: Option<Limit>,
     addresses: Option<Limit>,
     sign_ins: Option<Limit>,
 }
 
 impl Limiter {
-    /// None where nothing is limited.
+    /// Creates the limits of a configuration; none where they are off.
     #[must_use]
     pub fn new(config: &RateConfig) -> Option<Self> {
         config.rate_limit.0?;
@@ -47,13 +48,13 @@ impl Limiter {
         })
     }
 
-    /// Counts a request of `caller` to a route of this class, and tells what is left to them; none where such requests are
-    /// not limited.
+    /// Counts a request of `caller` to a route of this class, and returns what is left of the quota; none where such
+    /// requests are not limited.
     ///
-    /// Sign-ins are counted by network, since everybody is a stranger before they have signed in.
+    /// Sign-ins are counted by network, because callers have no account before they have signed in.
     ///
     /// # Errors
-    /// Where nothing was left.
+    /// [`Spent`] where the quota is used up.
     pub(crate) fn count(&self, class: RouteClass, caller: &Caller) -> Option<Result<Left, Spent>> {
         match class {
             RouteClass::Health => None,
@@ -70,7 +71,7 @@ impl Limiter {
         }
     }
 
-    /// Forgets callers who have all of their allowance again.
+    /// Removes callers whose quota is full again.
     pub(crate) fn forget(&self) {
         for limit in [&self.accounts, &self.addresses, &self.sign_ins].into_iter().flatten() {
             limit.limiter.retain_recent();
@@ -79,16 +80,16 @@ impl Limiter {
     }
 }
 
-/// What an allowance is kept for.
+/// Whose quota it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Account(i64),
     Network(IpAddr),
-    /// Whoever came too late to be told apart.
+    /// All callers beyond the first [`CALLERS`].
     Others,
 }
 
-/// One limit.
+/// A rate limit, with a quota for each caller.
 #[derive(Debug)]
 struct Limit {
     name: &'static str,
@@ -96,7 +97,7 @@ struct Limit {
     limiter: RateLimiter<Key, Known, DefaultClock, StateInformationMiddleware>,
 }
 
-/// What is left to each caller who is known.
+/// The state of each known caller's quota. It keeps at most [`CALLERS`] of them and one for all others.
 #[derive(Debug, Default)]
 struct Known(DashMapStateStore<Key>);
 
@@ -130,7 +131,7 @@ impl ShrinkableKeyedStateStore<Key> for Known {
     }
 }
 
-/// What is left of an allowance.
+/// What is left of a quota.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Left {
     name: &'static str,
@@ -138,7 +139,7 @@ pub(crate) struct Left {
     requests: u32,
 }
 
-/// An allowance of which nothing is left.
+/// A quota that is used up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent {
     left: Left,
@@ -166,10 +167,10 @@ impl Limit {
 }
 
 impl Left {
-    /// Writes it down for the caller.
+    /// Writes the `RateLimit` headers of a response.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         let Self { name, most, requests } = self;
-        // Each request comes back after its part of the window.
+        // The quota refills evenly: one request each WINDOW / most seconds.
         let seconds = (u64::from(most - requests) * u64::from(WINDOW)).div_ceil(most.into());
         let policy = format!("\"{name}\";q={most};w={WINDOW}");
         let state = format!("\"{name}\";r={requests};t={seconds}");
@@ -182,12 +183,12 @@ impl Left {
 }
 
 impl Spent {
-    /// What the caller is told.
+    /// The error for the caller.
     pub(crate) fn problem(self) -> ApiError {
         ApiError::TooMany(self.wait)
     }
 
-    /// The allowance.
+    /// The quota, for the headers.
     pub(crate) fn left(self) -> Left {
         self.left
     }
@@ -201,7 +202,7 @@ mod tests {
     use crate::routes::RouteClass;
 
     #[test]
-    fn a_caller_has_so_many_and_one_more_after_a_while() {
+    fn a_quota_is_used_up_and_refills() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
         let left: Vec<_> = (0..3).map(|_| limit.count(Key::Account(1)).unwrap().requests).collect();
         assert_eq!(left, [2, 1, 0]);
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_all_of_it_again_is_forgotten() {
+    fn callers_with_a_full_quota_are_removed() {
         let rate = Rate(std::num::NonZeroU32::new(60_000));
         let limiter =
             Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();
@@ -226,20 +227,20 @@ mod tests {
     }
 
     #[test]
-    fn callers_without_number_take_no_more_memory() {
+    fn memory_is_bounded_for_any_number_of_callers() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
         for user in (0..).take(CALLERS + 1_000) {
             let _ = limit.count(Key::Account(user));
         }
         assert!(limit.limiter.len() <= CALLERS + 1);
-        assert!(limit.count(Key::Account(-1)).is_err(), "the late share what they have");
-        assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 1, "the known keep what is theirs");
+        assert!(limit.count(Key::Account(-1)).is_err(), "callers beyond the bound share a quota");
+        assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 1, "known callers keep their own");
         assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 0);
         assert!(limit.count(Key::Account(7)).is_err());
     }
 
     #[test]
-    fn addresses_without_number_leave_accounts_alone() {
+    fn any_number_of_addresses_leaves_accounts_their_quota() {
         let rate = Rate(std::num::NonZeroU32::new(3));
         let limiter =
             Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();

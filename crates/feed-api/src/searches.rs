@@ -1,13 +1,12 @@
-//! Dear questions: lists that are searched, or asked near a place.
+//! Limits on searches: lists with a search text or a radius, which are the expensive ones.
 //!
-//! They have a gate of their own, narrower than the pool of connections, so that nobody who wants a feed waits behind
-//! them. Since many wait there, no caller has more of it than their share, and a question that nobody waits for any more
-//! is ended:
-//! - People search as they type. Where there is no room for all questions of an account, its newest one takes the place of
-//!   those before it.
-//! - Those without an account cannot be told apart from others at the same address, so none of their questions ends
-//!   another. A few of an address stand at the gate at once, and the others wait for these.
-//! - A question whose client hangs up is ended, whoever asks.
+//! Searches have a concurrency limit of their own. It is lower than the size of the connection pool, so plain feeds
+//! never wait behind searches. Many searches wait there, so no caller gets more than a share, and a search is cancelled
+//! when nobody waits for its result any more:
+//! - People search as they type. Where the limit is reached, an account's newest search supersedes its older ones.
+//! - Callers without an account cannot be told apart from others at the same address, so their searches never supersede
+//!   each other. A few searches of an address compete for the limit at once, and its others wait for these.
+//! - A search whose client hangs up is cancelled, whoever the caller is.
 
 use std::collections::HashMap;
 use std::future::{Future, pending, poll_fn};
@@ -23,198 +22,200 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::caller::Caller;
-use crate::gate::Gate;
-use crate::patient::HangUp;
+use crate::concurrency::ConcurrencyLimit;
+use crate::connection::Disconnect;
 use crate::problem::{ApiError, Busy};
 
-/// As many questions of an address without an account stand at the gate at once.
+/// Searches of one address without an account that compete for the limit at once.
 const SHARE: usize = 4;
 
-/// Who asks, and how long they wait for the answer.
+/// Who searches, and when their client hangs up.
 #[derive(Debug, Clone)]
-pub(crate) struct Asker {
+pub(crate) struct Searcher {
     key: Key,
-    hang_up: Option<HangUp>,
+    disconnect: Option<Disconnect>,
 }
 
-/// Whom a question counts against.
+/// The caller that a search counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Account(i64),
     Network(Option<IpAddr>),
 }
 
-impl Asker {
-    /// Who sends `request`.
+impl Searcher {
+    /// The caller of `request`.
     pub(crate) fn of(request: &HttpRequest) -> Self {
         let caller = request.extensions().get::<Caller>().copied();
         let account = caller.and_then(|caller| caller.account);
         let network = caller.and_then(|caller| caller.network);
         let key = account.map_or(Key::Network(network), Key::Account);
-        Self { key, hang_up: request.conn_data::<HangUp>().cloned() }
+        Self { key, disconnect: request.conn_data::<Disconnect>().cloned() }
     }
 }
 
-/// The gate of dear questions, and those that are under way. Clones share it.
+/// The concurrency limit of searches, and the searches that are in flight. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Searches {
-    gate: Gate,
-    /// How many questions wait at most, and how long each of them.
-    places: usize,
-    patience: Duration,
+    limit: ConcurrencyLimit,
+    /// How many searches wait at most, and how long each of them.
+    queue: usize,
+    max_wait: Duration,
     callers: Callers,
 }
 
-type Callers = Arc<Mutex<HashMap<Key, UnderWay>>>;
+type Callers = Arc<Mutex<HashMap<Key, CallerSearches>>>;
 
-/// The questions of one caller.
+/// The searches of one caller that are in flight.
 #[derive(Debug)]
-struct UnderWay {
-    /// Each with what tells it that it was superseded, oldest first.
-    questions: Vec<(u64, Arc<Notify>)>,
-    /// The number of the next one.
+struct CallerSearches {
+    /// Each search's number, and what tells it that it was superseded; oldest first.
+    searches: Vec<(u64, Arc<Notify>)>,
+    /// The number of the next search.
     next: u64,
-    share: Gate,
+    /// The limit of an address without an account.
+    share: ConcurrencyLimit,
 }
 
 impl Searches {
-    /// Lets so many questions in at once, and others wait for `patience`.
+    /// Allows `permits` searches at once. `queue` more wait, each for `max_wait` at most.
     #[must_use]
-    pub fn new(permits: usize, places: usize, patience: Duration) -> Self {
-        let gate = Gate::new(Busy::Searches, permits, places, patience);
-        Self { gate, places, patience, callers: Arc::default() }
+    pub fn new(permits: usize, queue: usize, max_wait: Duration) -> Self {
+        let limit = ConcurrencyLimit::new(Busy::Searches, permits, queue, max_wait);
+        Self { limit, queue, max_wait, callers: Arc::default() }
     }
 
-    /// Notes a question of `asker`, which is under way until it is dropped.
-    pub(crate) fn ask(&self, asker: Asker) -> Question {
+    /// Registers a search. It is in flight until it is dropped and its permit is.
+    pub(crate) fn begin(&self, searcher: Searcher) -> Search {
         let mut callers = lock(&self.callers);
-        let under_way = callers.entry(asker.key).or_insert_with(|| UnderWay {
-            questions: Vec::new(),
+        let own = callers.entry(searcher.key).or_insert_with(|| CallerSearches {
+            searches: Vec::new(),
             next: 0,
-            share: Gate::new(Busy::Searches, SHARE, self.places, self.patience),
+            share: ConcurrencyLimit::new(Busy::Searches, SHARE, self.queue, self.max_wait),
         });
         let superseded = Arc::new(Notify::new());
-        let noted = Noted { callers: Arc::clone(&self.callers), key: asker.key, number: under_way.next };
-        under_way.next += 1;
-        under_way.questions.push((noted.number, Arc::clone(&superseded)));
-        let share = under_way.share.clone();
+        let registration =
+            Registration { callers: Arc::clone(&self.callers), key: searcher.key, number: own.next };
+        own.next += 1;
+        own.searches.push((registration.number, Arc::clone(&superseded)));
+        let share = own.share.clone();
         drop(callers);
-        Question {
-            gate: self.gate.clone(),
-            hang_up: asker.hang_up,
+        Search {
+            limit: self.limit.clone(),
+            disconnect: searcher.disconnect,
             superseded,
             share,
-            noted: Arc::new(noted),
+            registration: Arc::new(registration),
         }
     }
 
-    /// Waits until no question is under way, for `patience` at most; until the permit is dropped, the others wait.
-    pub(crate) async fn pause(&self, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        self.gate.close(patience).await
+    /// Waits until no search runs, for `max_wait` at most. Until the returned permit is dropped, no search begins.
+    pub(crate) async fn pause(&self, max_wait: Duration) -> Option<OwnedSemaphorePermit> {
+        self.limit.acquire_all(max_wait).await
     }
 }
 
-fn lock(callers: &Callers) -> MutexGuard<'_, HashMap<Key, UnderWay>> {
+fn lock(callers: &Callers) -> MutexGuard<'_, HashMap<Key, CallerSearches>> {
     callers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A dear question that is under way.
+/// A search that is in flight.
 #[derive(Debug)]
-pub(crate) struct Question {
-    gate: Gate,
-    hang_up: Option<HangUp>,
+pub(crate) struct Search {
+    limit: ConcurrencyLimit,
+    disconnect: Option<Disconnect>,
     superseded: Arc<Notify>,
-    share: Gate,
-    noted: Arc<Noted>,
+    share: ConcurrencyLimit,
+    registration: Arc<Registration>,
 }
 
-/// A turn at the gate. It lasts until it is dropped.
+/// A search's permit to run. It is released when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn {
-    _gate: OwnedSemaphorePermit,
+pub(crate) struct SearchPermit {
+    _permit: OwnedSemaphorePermit,
     _share: Option<OwnedSemaphorePermit>,
-    _noted: Arc<Noted>,
+    _registration: Arc<Registration>,
 }
 
-/// That a question is under way: until neither anybody waits for it nor it has a turn.
+/// A search's entry in the list of its caller. It is removed once both the search and its permit are dropped.
 #[derive(Debug)]
-struct Noted {
+struct Registration {
     callers: Callers,
     key: Key,
     number: u64,
 }
 
-impl Drop for Noted {
+impl Drop for Registration {
     fn drop(&mut self) {
         let mut callers = lock(&self.callers);
-        if let Some(under_way) = callers.get_mut(&self.key) {
-            under_way.questions.retain(|(number, _)| *number != self.number);
-            if under_way.questions.is_empty() {
+        if let Some(own) = callers.get_mut(&self.key) {
+            own.searches.retain(|(number, _)| *number != self.number);
+            if own.searches.is_empty() {
                 callers.remove(&self.key);
             }
         }
     }
 }
 
-impl Question {
-    /// Waits for a turn.
+impl Search {
+    /// Waits for a permit to run. Where it has to wait, it supersedes its account's older searches.
     ///
     /// # Errors
-    /// [`ApiError::Busy`].
-    pub(crate) async fn turn(&self) -> Result<Turn, ApiError> {
-        let share = match self.noted.key {
+    /// [`ApiError::Busy`] where the queue is full or the time to wait is over.
+    pub(crate) async fn permit(&self) -> Result<SearchPermit, ApiError> {
+        let share = match self.registration.key {
             Key::Account(_) => None,
-            Key::Network(_) => Some(self.share.enter().await?),
+            Key::Network(_) => Some(self.share.acquire().await?),
         };
-        let gate = if let Ok(gate) = self.gate.enter_now() {
-            gate
+        let permit = if let Ok(permit) = self.limit.try_acquire() {
+            permit
         } else {
             self.supersede();
-            self.gate.enter().await?
+            self.limit.acquire().await?
         };
-        Ok(Turn { _gate: gate, _share: share, _noted: Arc::clone(&self.noted) })
+        Ok(SearchPermit { _permit: permit, _share: share, _registration: Arc::clone(&self.registration) })
     }
 
-    /// Ends those of the same account that were asked before.
+    /// Tells the account's older searches that they were superseded.
     fn supersede(&self) {
-        let Noted { callers, key, number } = &*self.noted;
+        let Registration { callers, key, number } = &*self.registration;
         if let Key::Account(_) = key
-            && let Some(under_way) = lock(callers).get(key)
+            && let Some(own) = lock(callers).get(key)
         {
-            let older = under_way.questions.iter().take_while(|(other, _)| other < number);
+            let older = own.searches.iter().take_while(|(other, _)| other < number);
             older.for_each(|(_, superseded)| superseded.notify_one());
         }
     }
 
-    /// Waits for `answer`, unless nobody waits for it any more.
+    /// Waits for `answer`, until the search is superseded or its client hangs up.
     ///
     /// # Errors
-    /// [`ApiError::Superseded`].
+    /// [`ApiError::Superseded`] in either of these cases, and what `answer` returns.
     pub(crate) async fn unless_superseded<T>(
         &self,
         answer: impl Future<Output = Result<T, ApiError>>,
     ) -> Result<T, ApiError> {
-        let hang_up = async {
-            match self.hang_up.clone() {
-                Some(hang_up) => hang_up.happens().await,
+        let disconnected = async {
+            match self.disconnect.clone() {
+                Some(disconnect) => disconnect.closed().await,
                 None => pending().await,
             }
         };
-        let (mut hang_up, mut superseded, mut answer) =
-            (pin!(hang_up), pin!(self.superseded.notified()), pin!(answer));
+        let (mut disconnected, mut superseded, mut answer) =
+            (pin!(disconnected), pin!(self.superseded.notified()), pin!(answer));
         poll_fn(|context| {
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                 return Poll::Ready(answer);
             }
-            let is_over =
-                superseded.as_mut().poll(context).is_ready() || hang_up.as_mut().poll(context).is_ready();
+            let is_over = superseded.as_mut().poll(context).is_ready()
+                || disconnected.as_mut().poll(context).is_ready();
             if is_over { Poll::Ready(Err(ApiError::Superseded)) } else { Poll::Pending }
         })
         .await
     }
 }
 
-/// Ends what runs under a token when it is dropped.
+/// Cancels the statements of a token when it is dropped.
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop {
     pub(crate) database: Database,
@@ -224,7 +225,7 @@ pub(crate) struct CancelOnDrop {
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.token.cancel();
-        // Without a runtime the process is about to end.
+        // Without a runtime, the process is about to end.
         if self.token.is_running()
             && let Ok(runtime) = Handle::try_current()
         {
@@ -241,7 +242,7 @@ mod tests {
 
     use actix_web::rt::{spawn, task::yield_now};
 
-    use super::{Asker, Key, Question, SHARE, Searches, lock};
+    use super::{Key, SHARE, Search, Searcher, Searches, lock};
     use crate::problem::ApiError;
 
     fn run<T>(work: impl Future<Output = T>) -> T {
@@ -252,59 +253,60 @@ mod tests {
         Searches::new(permits, 100, Duration::from_secs(60))
     }
 
-    fn account(account: i64) -> Asker {
-        Asker { key: Key::Account(account), hang_up: None }
+    fn account(account: i64) -> Searcher {
+        Searcher { key: Key::Account(account), disconnect: None }
     }
 
-    fn network(address: &str) -> Asker {
-        Asker { key: Key::Network(Some(address.parse().unwrap())), hang_up: None }
+    fn network(address: &str) -> Searcher {
+        Searcher { key: Key::Network(Some(address.parse().unwrap())), disconnect: None }
     }
 
-    async fn is_superseded(question: &Question) -> bool {
+    async fn is_superseded(search: &Search) -> bool {
         let soon = async {
             yield_now().await;
             Ok(())
         };
-        matches!(question.unless_superseded(soon).await, Err(ApiError::Superseded))
+        matches!(search.unless_superseded(soon).await, Err(ApiError::Superseded))
     }
 
     #[test]
-    fn where_there_is_room_an_account_has_several_questions_and_else_its_newest() {
+    fn an_accounts_newest_search_supersedes_older_ones_only_at_the_limit() {
         run(async {
             let searches = searches(2);
-            let [first, second, third] = [(); 3].map(|()| searches.ask(account(1)));
-            let (first_turn, _second_turn) = (first.turn().await.unwrap(), second.turn().await.unwrap());
+            let [first, second, third] = [(); 3].map(|()| searches.begin(account(1)));
+            let (first_permit, _second_permit) =
+                (first.permit().await.unwrap(), second.permit().await.unwrap());
             assert!(!is_superseded(&first).await && !is_superseded(&second).await);
             let waiting = spawn(async move {
-                let turn = third.turn().await;
-                (third, turn)
+                let permit = third.permit().await;
+                (third, permit)
             });
             yield_now().await;
             assert!(is_superseded(&first).await && is_superseded(&second).await);
-            drop((first, first_turn));
-            let (third, turn) = waiting.await.unwrap();
-            assert!(turn.is_ok() && !is_superseded(&third).await);
+            drop((first, first_permit));
+            let (third, permit) = waiting.await.unwrap();
+            assert!(permit.is_ok() && !is_superseded(&third).await);
         });
     }
 
     #[test]
-    fn nobody_ends_the_questions_of_others() {
+    fn nobody_supersedes_the_searches_of_others() {
         run(async {
             let searches = searches(1);
-            let first = searches.ask(account(1));
-            let turn = first.turn().await.unwrap();
+            let first = searches.begin(account(1));
+            let permit = first.permit().await.unwrap();
             let others = [account(2), network("192.0.2.1"), network("192.0.2.2"), network("192.0.2.2")];
-            let others = others.map(|asker| {
-                let question = searches.ask(asker);
+            let others = others.map(|searcher| {
+                let search = searches.begin(searcher);
                 spawn(async move {
-                    let turn = question.turn().await.unwrap();
-                    assert!(!is_superseded(&question).await);
-                    drop(turn);
+                    let permit = search.permit().await.unwrap();
+                    assert!(!is_superseded(&search).await);
+                    drop(permit);
                 })
             });
             yield_now().await;
             assert!(!is_superseded(&first).await);
-            drop(turn);
+            drop(permit);
             for other in others {
                 other.await.unwrap();
             }
@@ -312,46 +314,46 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_of_the_gate() {
+    fn an_address_has_a_share_of_the_limit() {
         run(async {
             let searches = searches(SHARE + 2);
-            let mut turns = Vec::new();
+            let mut permits = Vec::new();
             for _ in 0..SHARE {
-                turns.push(searches.ask(network("192.0.2.1")).turn().await.unwrap());
+                permits.push(searches.begin(network("192.0.2.1")).permit().await.unwrap());
             }
             let fifth = spawn({
-                let question = searches.ask(network("192.0.2.1"));
-                async move { question.turn().await.map(drop) }
+                let search = searches.begin(network("192.0.2.1"));
+                async move { search.permit().await.map(drop) }
             });
             yield_now().await;
-            assert!(!fifth.is_finished(), "though there is room at the gate");
-            drop(searches.ask(network("192.0.2.2")).turn().await.unwrap());
-            turns.pop();
+            assert!(!fifth.is_finished(), "though the limit has permits left");
+            drop(searches.begin(network("192.0.2.2")).permit().await.unwrap());
+            permits.pop();
             fifth.await.unwrap().unwrap();
         });
     }
 
     #[test]
-    fn who_has_no_question_under_way_is_forgotten() {
+    fn callers_without_searches_are_removed() {
         run(async {
             let searches = searches(1);
-            let question = searches.ask(network("192.0.2.1"));
-            let turn = question.turn().await.unwrap();
-            drop(question);
+            let search = searches.begin(network("192.0.2.1"));
+            let permit = search.permit().await.unwrap();
+            drop(search);
             assert_eq!(lock(&searches.callers).len(), 1, "its work goes on");
-            drop(turn);
-            drop(searches.ask(account(1)));
+            drop(permit);
+            drop(searches.begin(account(1)));
             assert!(lock(&searches.callers).is_empty());
         });
     }
 
     #[test]
-    fn a_question_is_answered_where_nobody_ends_it() {
+    fn a_search_is_answered_unless_it_is_superseded() {
         run(async {
-            let question = searches(1).ask(account(1));
-            assert_eq!(question.unless_superseded(async { Ok(7) }).await.unwrap(), 7);
-            question.superseded.notify_one();
-            let ended = question.unless_superseded::<()>(pending()).await;
+            let search = searches(1).begin(account(1));
+            assert_eq!(search.unless_superseded(async { Ok(7) }).await.unwrap(), 7);
+            search.superseded.notify_one();
+            let ended = search.unless_superseded::<()>(pending()).await;
             assert!(matches!(ended, Err(ApiError::Superseded)));
         });
     }

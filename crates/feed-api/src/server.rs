@@ -1,4 +1,4 @@
-//! The server: built and run apart, so that a test knows its address before it serves.
+//! The HTTP server. Building and running are separate, so that a test knows the address before the server runs.
 
 use std::future::ready;
 use std::io::ErrorKind;
@@ -17,21 +17,21 @@ use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
 
-use crate::addresses::Addresses;
+use crate::address_limit::AddressLimit;
 use crate::config::{CorsPolicy, LimitConfig, ServeConfig, StartError, with_causes};
+use crate::connection::TimedStream;
 use crate::metrics::Metrics;
-use crate::patient::Patient;
 use crate::problem::ApiError;
 use crate::state::State;
-use crate::{checkpoints, middleware, routes, stop, telemetry, turns};
+use crate::{checkpoints, middleware, pipelining, routes, stop, telemetry};
 
-/// More than so many threads the server below does not take.
+/// Worker threads at most: the HTTP library accepts no more.
 const MAX_WORKERS: usize = 512;
 
-/// Listens on `address`: port 0 takes a free one.
+/// Listens on `address`. Port 0 takes a free port.
 ///
 /// # Errors
-/// When it is no address, or is taken.
+/// When the address is invalid or in use.
 pub fn bind(address: &str) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).map_err(StartError::io(format!("cannot listen on {address}")))
 }
@@ -40,10 +40,10 @@ pub fn bind(address: &str) -> Result<TcpListener, StartError> {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    /// Where the inside is shown.
+    /// The listener for metrics and health checks.
     private: Option<TcpListener>,
     state: State,
-    /// For work behind the scenes, which has no limits.
+    /// The database without the limits of requests, for background work.
     database: Database,
     cors: Option<CorsPolicy>,
     workers: usize,
@@ -52,10 +52,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server of a listener, from [`bind`], and an open database.
+    /// Builds a server from a listener of [`bind`] and an open database.
     ///
     /// # Errors
-    /// When the secret is missing or short, the public URL is none, or an origin is.
+    /// When the secret is missing or too short, or the public URL or a CORS origin is invalid.
     pub fn build(
         config: &ServeConfig,
         listener: TcpListener,
@@ -75,13 +75,13 @@ impl Server {
         })
     }
 
-    /// Shows the inside on `listener`, from [`crate::config::AdminConfig::listen`], where there is one.
+    /// Serves metrics and health checks on `listener`, from [`crate::config::AdminConfig::listen`], where there is one.
     #[must_use]
     pub fn with_private(self, listener: Option<TcpListener>) -> Self {
         Self { private: listener, ..self }
     }
 
-    /// The address that it listens on.
+    /// The address of the API's listener.
     ///
     /// # Errors
     /// From the operating system.
@@ -89,7 +89,7 @@ impl Server {
         self.listener.local_addr().map_err(StartError::io("the listener has no address"))
     }
 
-    /// The address that shows the inside.
+    /// The address of the listener for metrics and health checks.
     ///
     /// # Errors
     /// From the operating system.
@@ -98,7 +98,7 @@ impl Server {
         address.map_err(StartError::io("the private listener has no address"))
     }
 
-    /// Serves until it is told to stop by a signal, then lets requests that are under way finish.
+    /// Serves until a signal stops it, then lets requests in flight finish.
     ///
     /// # Errors
     /// From the operating system.
@@ -115,11 +115,12 @@ impl Server {
         let drain_delay = Duration::from_secs(self.limits.drain_delay.into());
         let private = self.private.map(|listener| private(listener, &self.state)).transpose()?;
         let private_handle = private.as_ref().map(dev::Server::handle);
-        // Polled by itself, it serves while the public one does.
+        // A task of its own, so that it runs beside the public server.
         let private = private.map(actix_web::rt::spawn);
         let per_address = self.limits.per_address().filter(|_| !self.state.callers.are_behind_proxies());
-        let addresses = Addresses::new(per_address);
-        let public = public(self.listener, &self.state, self.cors, self.workers, &self.limits, &addresses)?;
+        let address_limit = AddressLimit::new(per_address);
+        let public =
+            public(self.listener, &self.state, self.cors, self.workers, &self.limits, &address_limit)?;
         let stopped = actix_web::rt::spawn(stop::when_told(
             signals,
             self.state,
@@ -136,27 +137,27 @@ impl Server {
     }
 }
 
-/// The server of the API.
+/// Starts the server of the API.
 fn public(
     listener: TcpListener,
     state: &State,
     cors: Option<CorsPolicy>,
     workers: usize,
     limits: &LimitConfig,
-    addresses: &Addresses,
+    address_limit: &AddressLimit,
 ) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
-    let (metrics, addresses) = (state.metrics.clone(), addresses.clone());
+    let (metrics, address_limit) = (state.metrics.clone(), address_limit.clone());
     let address = listener.local_addr().map_err(StartError::io("the listener has no address"))?;
     let limits = limits.clone();
     let builder = actix_server::Server::build()
         .workers(workers)
         .disable_signals()
         .shutdown_timeout(limits.shutdown_timeout.into())
-        // Of each worker.
+        // This limit is per worker.
         .max_concurrent_connections((limits.max_connections as usize).div_ceil(workers));
     let stopping = builder.graceful_shutdown_signal();
-    // What actix-web's own server does, over connections that have an end.
+    // As actix-web's own server does it, but over connections with a timeout.
     let service = move || {
         let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
         let app = App::new()
@@ -169,9 +170,9 @@ fn public(
             .wrap(from_fn(middleware::problems))
             .wrap(DefaultHeaders::new().add((X_CONTENT_TYPE_OPTIONS, "nosniff")))
             .wrap(NormalizePath::trim())
-            .wrap(from_fn(middleware::hang_up))
+            .wrap(from_fn(middleware::close_after_429))
             .wrap(from_fn(telemetry::observe))
-            .wrap(from_fn(turns::one_at_a_time));
+            .wrap(from_fn(pipelining::one_at_a_time));
         let app = app.into_factory().map_err(|error: Error| error.error_response());
         let stopping = stopping.clone();
         let http = HttpService::build()
@@ -184,29 +185,29 @@ fn public(
             .client_disconnect_timeout(Duration::from_secs(1))
             .h1_allow_half_closed(true)
             .local_addr(address)
-            .on_connect_ext(|stream: &Patient, data| {
-                data.insert(stream.turns().clone());
-                data.insert(stream.hang_up());
+            .on_connect_ext(|stream: &TimedStream, data| {
+                data.insert(stream.pipeline().clone());
+                data.insert(stream.disconnect());
             })
             .h1(map_config(app, |()| AppConfig::default()));
-        let patience = limits.patience();
-        let (metrics, addresses) = (metrics.clone(), addresses.clone());
+        let write_timeout = limits.write_timeout();
+        let (metrics, address_limit) = (metrics.clone(), address_limit.clone());
         fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
-            let Ok(place) = addresses.enter(peer.map(|peer| peer.ip())) else {
+            let Ok(slot) = address_limit.acquire(peer.map(|peer| peer.ip())) else {
                 metrics.refused_connection();
-                // Without a goodbye, which the operating system would keep in mind for a minute.
+                // Closed by a reset: a normal close would keep the socket in TIME_WAIT for a minute.
                 let _ = stream.set_zero_linger();
                 return ready(Err(DispatchError::Io(ErrorKind::ConnectionRefused.into())));
             };
-            ready(Ok((Patient::new(stream, patience, place), peer)))
+            ready(Ok((TimedStream::new(stream, write_timeout, slot), peer)))
         })
         .and_then(http)
     };
     Ok(builder.listen("public", listener, service).map_err(StartError::io("the server failed"))?.run())
 }
 
-/// The server of those who look after the service: it has a thread of its own, which no caller of the API keeps busy.
+/// Starts the private server for operators. It has a thread of its own, so callers of the API cannot keep it busy.
 fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
     let server = HttpServer::new(move || {
@@ -221,7 +222,7 @@ fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartErr
     Ok(server.listen(listener).map_err(StartError::io("the private server failed"))?.run())
 }
 
-/// All that is measured, in the text format of OpenMetrics.
+/// Handler of `/metrics`: all metrics in the text format of OpenMetrics.
 async fn metrics(state: web::Data<State>) -> HttpResponse {
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let mut response = HttpResponse::Ok();
@@ -232,7 +233,7 @@ async fn metrics(state: web::Data<State>) -> HttpResponse {
     response.body(state.metrics.text(&state.database))
 }
 
-/// Sweeps now and at every interval from now on, until the server stops.
+/// Marks expired flyers now and at every interval, until the server stops.
 async fn sweep_at(interval: Duration, database: Database, state: State) {
     let mut ticks = actix_web::rt::time::interval(interval);
     loop {
@@ -240,7 +241,7 @@ async fn sweep_at(interval: Duration, database: Database, state: State) {
         let database = database.clone();
         let swept = match web::block(move || sweep::sweep(&database)).await {
             Ok(Ok(swept)) => Some(swept),
-            // The next one comes; the feeds are right without it.
+            // The next sweep tries again. The feeds are right without it.
             Ok(Err(error)) => {
                 tracing::warn!(error = %with_causes(&error), "the sweep failed");
                 None
@@ -257,8 +258,8 @@ async fn sweep_at(interval: Duration, database: Database, state: State) {
     }
 }
 
-/// Forgets every second whom the limits need not remember: of addresses that anybody makes up by the thousand, and asks
-/// from once, that is each.
+/// Removes callers with a full quota from the rate limits, each second. Anybody can make single requests from thousands
+/// of addresses, and those need not be remembered.
 async fn forget_callers(state: State) {
     let mut ticks = actix_web::rt::time::interval(Duration::from_secs(1));
     loop {

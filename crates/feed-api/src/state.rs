@@ -1,4 +1,4 @@
-//! What every request shares.
+//! The state that all requests share, and the ways in which a request uses the database.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use feed_core::validator::TagKey;
 use tokio::sync::Mutex;
 
 use crate::caller::{Caller, Callers};
+use crate::concurrency::ConcurrencyLimit;
 use crate::config::{Secret, Secrets, ServeConfig, StartError};
-use crate::gate::Gate;
+use crate::in_flight::InFlight;
+use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
-use crate::repeats::Repeats;
 use crate::routes::RouteClass;
-use crate::searches::{Asker, CancelOnDrop, Searches};
+use crate::searches::{CancelOnDrop, Searcher, Searches};
 use crate::tokens::Tokens;
-use crate::under_way::UnderWay;
 use crate::usage;
 
-/// How long it may take to find out whether the service is ready.
+/// How long a readiness check may take.
 const READINESS: Duration = Duration::from_secs(2);
 
 /// The open database, the keys, the clock and the limits. Clones share them.
@@ -39,70 +39,70 @@ pub struct State {
     pub database: Database,
     /// Signs and reads tokens.
     pub tokens: Tokens,
-    /// Wrong passwords in a row.
+    /// Counts wrong passwords in a row.
     pub attempts: Arc<Attempts>,
     /// Signs cursors.
     pub cursors: CursorKey,
-    /// Makes the tags of pages.
+    /// The key that ETags of pages are made with.
     pub tags: TagKey,
-    /// Judges validity.
+    /// The time by which validity is judged.
     pub clock: Clock,
-    /// What links start with, without a slash at the end; none takes the request's Host.
+    /// What links start with, without a slash at the end. Without it, links take the request's Host.
     pub public_url: Option<String>,
-    /// How many do what at once.
-    pub gates: Gates,
-    /// Tells callers apart.
+    /// The concurrency limits of each kind of work.
+    pub concurrency: ConcurrencyLimits,
+    /// Identifies the caller of a request.
     pub callers: Arc<Callers>,
-    /// How often a caller may ask; none for as often as they like.
+    /// The rate limits; none where they are off.
     pub limiter: Option<Arc<Limiter>>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
-    /// Which lines of the log are left out.
-    pub repeats: Arc<Repeats>,
-    /// Whether `Server-Timing` tells what an answer took.
+    /// Leaves out log lines that repeat.
+    pub log_throttle: Arc<LogThrottle>,
+    /// Whether responses have a `Server-Timing` header.
     pub server_timing: bool,
-    /// What each caller has under way, and the bodies that are arriving.
-    pub under_way: Arc<UnderWay>,
+    /// Counts the requests of each caller that are in flight, and the bodies that are arriving.
+    pub in_flight: Arc<InFlight>,
     /// How long a body may take to arrive.
     pub receive: Duration,
-    /// How long the work of a request may take when its turn has come.
+    /// How long the work of a request may take once it has its permit.
     work: Duration,
-    /// What was found when the service was last asked whether it is ready.
+    /// The result of the last readiness check.
     readiness: Arc<Mutex<Option<Readiness>>>,
     /// The server is about to stop.
     stopping: Arc<AtomicBool>,
 }
 
-/// Whether the database answers, and lacks migrations.
+/// The result of a readiness check: whether the database answered, and whether it lacks migrations.
 #[derive(Debug, Clone, Copy)]
 struct Readiness {
-    /// When that was asked.
+    /// When the check began.
     asked: Instant,
-    /// None where it did not answer.
+    /// Whether migrations are pending. None where the database did not answer.
     is_pending: Option<bool>,
 }
 
-/// How many do what at once.
+/// The concurrency limits of each kind of work.
 ///
-/// Work that waits holds no thread here: writes behind a lock and passwords to hash leave those alone that feeds need.
+/// Work that waits for a permit holds no thread. So writes behind a lock and passwords to hash do not use up the
+/// threads that feeds need.
 #[derive(Debug, Clone)]
-pub struct Gates {
-    /// Requests that work or wait for their turn: those whose bodies are still arriving are not among them.
-    requests: Gate,
+pub struct ConcurrencyLimits {
+    /// Requests that work or wait for a permit, without those whose bodies are still arriving.
+    requests: ConcurrencyLimit,
     /// Reads: as many as there are connections.
-    reads: Gate,
-    /// Writes: on an embedded file one, and one that is ready when it ends; on a server half of the connections, so
-    /// that reads have the others while writes wait for locks.
-    writes: Gate,
-    /// Reads that are searched or asked near a place, who are among the reads: half of the connections that writes
-    /// leave. On an embedded file one core is left to all other requests too: there it is the searches that keep cores
-    /// busy.
+    reads: ConcurrencyLimit,
+    /// Writes. SQLite: one that runs, and one that is ready when it ends. PostgreSQL: half of the connections, so that
+    /// reads have the others while writes wait for locks.
+    writes: ConcurrencyLimit,
+    /// Reads with a search text or a radius, which also count as reads: half of the connections that writes leave. On
+    /// SQLite, one core is also left to all other requests, because there the searches themselves keep cores busy.
     pub(crate) searches: Searches,
-    /// Hashes of passwords: as many as there are cores, 19 MiB and 20 ms each.
-    passwords: Gate,
+    /// Password hashes: as many as there are cores. Each takes 19 MiB and 20 ms.
+    passwords: ConcurrencyLimit,
 }
 
-impl Gates {
+impl ConcurrencyLimits {
     fn new(config: &ServeConfig, engine: Engine) -> Self {
         let limits = &config.limits;
         let [requests, connections, waiting_writes, waiting_passwords] = [
@@ -121,22 +121,22 @@ impl Gates {
             Engine::Sqlite => (connections / 2).min(cores - 1).max(1),
             Engine::Postgres => (connections - writers).div_ceil(2).max(1),
         };
-        let gate = |what, permits, places| Gate::new(what, permits, places, limits.turn());
+        let limit = |what, permits, queue| ConcurrencyLimit::new(what, permits, queue, limits.max_wait());
         Self {
-            requests: gate(Busy::Requests, requests, 0),
-            reads: gate(Busy::Reads, connections, requests),
-            writes: gate(Busy::Writes, writers, waiting_writes),
-            searches: Searches::new(searches, requests, limits.turn()),
-            passwords: gate(Busy::Passwords, cores, waiting_passwords),
+            requests: limit(Busy::Requests, requests, 0),
+            reads: limit(Busy::Reads, connections, requests),
+            writes: limit(Busy::Writes, writers, waiting_writes),
+            searches: Searches::new(searches, requests, limits.max_wait()),
+            passwords: limit(Busy::Passwords, cores, waiting_passwords),
         }
     }
 }
 
 impl State {
-    /// What a configuration says, over an open database.
+    /// Creates the state from a configuration and an open database.
     ///
     /// # Errors
-    /// When the secret is missing or short, or the public URL is none.
+    /// When the secret is missing or too short, or the public URL is not a URL.
     pub fn new(
         config: &ServeConfig,
         database: &Database,
@@ -154,13 +154,13 @@ impl State {
             tags: TagKey::derive(secret),
             clock,
             public_url: config.public_url()?,
-            gates: Gates::new(config, database.engine()),
+            concurrency: ConcurrencyLimits::new(config, database.engine()),
             callers: Arc::new(Callers::new(config.rates.proxies)),
             limiter: Limiter::new(&config.rates).map(Arc::new),
             metrics: Arc::new(metrics),
-            repeats: Arc::default(),
+            log_throttle: Arc::default(),
             server_timing: config.admin.server_timing,
-            under_way: Arc::new(UnderWay::new(&config.limits)),
+            in_flight: Arc::new(InFlight::new(&config.limits)),
             receive: config.limits.receive(),
             work: config.limits.work(),
             readiness: Arc::default(),
@@ -187,7 +187,7 @@ impl State {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// Says that the server is about to stop.
+    /// Notes that the server is about to stop.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -200,46 +200,47 @@ impl State {
         &self,
         work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.block(&self.gates.reads, move |database| database.read(work)).await
+        self.block(&self.concurrency.reads, move |database| database.read(work)).await
     }
 
-    /// Runs `work` of a list that is searched or asked near a place, with a reading connection on a thread that may
-    /// block, and ends it where nobody waits for it any more.
+    /// Runs the `work` of a search with a reading connection on a thread that may block. A search is a list with a
+    /// search text or a radius.
+    ///
+    /// The search is cancelled where nobody waits for it any more: its client hung up, or a newer one superseded it.
     ///
     /// # Errors
     /// What `work` returns; [`ApiError::Busy`]; [`ApiError::Superseded`].
     pub(crate) async fn search<T: Send + 'static>(
         &self,
-        asker: Asker,
+        searcher: Searcher,
         work: impl Fn(&mut Db) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let question = self.gates.searches.ask(asker);
+        let search = self.concurrency.searches.begin(searcher);
         let token = CancelToken::default();
         let _cancel = CancelOnDrop { database: self.database.clone(), token: token.clone() };
         let answer = async {
-            let turn = waited(question.turn()).await?;
+            let permit = timed_wait(search.permit()).await?;
             let read = move |database: &Database| {
-                // With the work, as below.
-                let _turn = turn;
+                // Held by the work, for the same reason as in `block`.
+                let _permit = permit;
                 database.cancelled_by(token).read(work)
             };
-            self.block(&self.gates.reads, read).await
+            self.block(&self.concurrency.reads, read).await
         };
-        question.unless_superseded(answer).await
+        search.unless_superseded(answer).await
     }
 
-    /// Whether the database lacks migrations, by a connection that no other request can have.
+    /// Whether the database lacks migrations. It is asked by a connection that no other request can use.
     ///
-    /// Those who ask while somebody finds out wait for that, and one of them asks for all of them.
+    /// Callers who come during a check wait for its end. Then one of them checks again for all of them.
     ///
     /// # Errors
-    /// Where the database does not answer soon.
+    /// Where the database does not answer within two seconds.
     pub async fn is_pending(&self) -> Result<bool, ApiError> {
         let asked = Instant::now();
         let mut last = self.readiness.lock().await;
         if let Some(known) = last.filter(|known| known.asked >= asked) {
-            let unavailable =
-                || Error::Unavailable("the database did not answer somebody else either".into());
+            let unavailable = || Error::Unavailable("the database did not answer the readiness check".into());
             return Ok(known.is_pending.ok_or_else(unavailable)?);
         }
         let asked = Instant::now();
@@ -259,7 +260,7 @@ impl State {
         self.change(move |database| database.write(work)).await
     }
 
-    /// Runs `work` that begins its transactions itself, on a thread that may block.
+    /// Runs `work` that writes and begins its transactions itself, on a thread that may block.
     ///
     /// # Errors
     /// What `work` returns; [`ApiError::Busy`].
@@ -267,7 +268,7 @@ impl State {
         &self,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.block(&self.gates.writes, work).await
+        self.block(&self.concurrency.writes, work).await
     }
 
     /// Runs `work` that hashes a password, on a thread that may block.
@@ -278,26 +279,26 @@ impl State {
         &self,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        self.block(&self.gates.passwords, work).await
+        self.block(&self.concurrency.passwords, work).await
     }
 
-    /// Takes a permit, waits for a turn, and runs `work`.
+    /// Takes a permit of all requests, waits for a permit of `limit`, and runs `work`.
     async fn block<T: Send + 'static>(
         &self,
-        gate: &Gate,
+        limit: &ConcurrencyLimit,
         work: impl FnOnce(&Database) -> feed_core::Result<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let permit = self.gates.requests.enter_now()?;
-        let turn = waited(gate.enter()).await?;
+        let request = self.concurrency.requests.try_acquire()?;
+        let permit = timed_wait(limit.acquire()).await?;
         let work = move |database: &Database| {
-            // With the work: who hangs up, or has waited long enough, ends the waiting for it and not the work itself.
-            let _turns = (permit, turn);
+            // The work holds the permits: a client that hangs up and a timeout end the waiting, but not the work.
+            let _permits = (request, permit);
             work(database)
         };
         self.on_thread(self.work, work).await
     }
 
-    /// Runs `work` on a thread that may block, and gives it up when so much time is over.
+    /// Runs `work` on a thread that may block, and stops waiting for it after `time`.
     async fn on_thread<T: Send + 'static>(
         &self,
         time: Duration,
@@ -312,10 +313,10 @@ impl State {
     }
 }
 
-/// Waits for a turn, and counts that as what the request has waited.
-async fn waited<T>(turn: impl Future<Output = T>) -> T {
+/// Waits for a permit, and adds that time to what the request has waited.
+async fn timed_wait<T>(permit: impl Future<Output = T>) -> T {
     let started = Instant::now();
-    let turn = turn.await;
+    let permit = permit.await;
     usage::add(Usage { waiting: started.elapsed(), ..Usage::default() });
-    turn
+    permit
 }

@@ -1,4 +1,4 @@
-//! Stopping without failing anybody who was let in.
+//! Graceful stop: requests in flight are finished, and no accepted connection is dropped.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use actix_web::rt::time::{sleep, timeout};
 use crate::config::StartError;
 use crate::state::State;
 
-/// Between the last connection that is taken and the end of those that wait for a thread: the server drops connections
-/// that it has taken and not looked at yet.
-const LAST_CALL: Duration = Duration::from_millis(200);
+/// The time between the last accepted connection and the stop of the workers. The server would drop connections that it
+/// has accepted but not yet handed to a worker.
+const HANDOVER: Duration = Duration::from_millis(200);
 
-/// The signals that stop a server: SIGTERM by service managers, SIGINT by Ctrl-C.
+/// The signals that stop the server: SIGTERM from service managers, SIGINT from Ctrl-C.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    /// Takes them over from the operating system, which would end the process.
+    /// Registers handlers. Without them, the signals would end the process at once.
     pub(crate) fn new() -> Result<Self, StartError> {
         let take = |kind| signal(kind).map_err(StartError::io("cannot wait for signals"));
         Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
@@ -39,10 +39,10 @@ impl Signals {
     }
 }
 
-/// Waits for a signal, then has readiness go down, the requests that are under way end, and both servers stop. A second
-/// signal ends it all at once.
+/// Waits for a signal, then stops: `/readyz` says no, requests in flight finish, and both servers stop. A second signal
+/// stops everything at once.
 ///
-/// The private server is last: whoever looks at the metrics sees the end of it.
+/// The private server stops last, so that metrics can be read until the end.
 pub(crate) async fn when_told(
     mut signals: Signals,
     state: State,
@@ -56,7 +56,7 @@ pub(crate) async fn when_told(
     let drained = async {
         sleep(drain_delay).await;
         public.pause().await;
-        sleep(LAST_CALL).await;
+        sleep(HANDOVER).await;
         public.stop(true).await;
     };
     let mut drained = std::pin::pin!(drained);
@@ -69,11 +69,11 @@ pub(crate) async fn when_told(
     })
     .await;
     if !is_drained {
-        tracing::warn!("told to stop again: requests under way are cut off");
+        tracing::warn!("second signal: requests in flight are cut off");
         public.stop(false).await;
     }
     if let Some(private) = private {
-        // A scrape that hangs must not hold up the end.
+        // A scrape that hangs must not delay the stop.
         let _ = timeout(Duration::from_secs(1), private.stop(false)).await;
     }
     tracing::info!("stopped");

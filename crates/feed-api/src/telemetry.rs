@@ -1,4 +1,4 @@
-//! What every request tells of itself: to its caller, the log and the metrics.
+//! Observes every request: the request id, the log line, the metrics and `Server-Timing`.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ use crate::caller::Caller;
 use crate::problem::ApiError;
 use crate::routes::RouteClass;
 use crate::state::State;
-use crate::usage::{self, Taken};
+use crate::usage::{self, RequestUsage};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Gives every answer the caller's request id, or one of its own, and tells the log and the metrics what it took.
+/// Middleware that observes a request, and gives the response the caller's request id or a new one.
 ///
 /// # Errors
-/// What lies within.
+/// Those of the inner service.
 pub async fn observe(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -31,14 +31,14 @@ pub async fn observe(
     let id = given.unwrap_or_else(fresh_id);
     let state = request.app_data::<web::Data<State>>().cloned();
     let under_way = state.as_ref().map(|state| state.metrics.begin());
-    let (response, taken) = usage::of(next.call(request)).await;
+    let (response, used) = usage::of(next.call(request)).await;
     drop(under_way);
     let mut response = response?;
     let time = started.elapsed();
     let route = response.request().match_pattern();
     let line = state.as_ref().map_or(Some(0), |state| line(&response, state));
     if let Some(repeated) = line {
-        log(&response, &id, route.as_deref(), time, taken, repeated);
+        log(&response, &id, route.as_deref(), time, used, repeated);
     }
     if let Some(state) = state {
         let method = known(response.request().method());
@@ -46,9 +46,9 @@ pub async fn observe(
         if let Some(reason) = error.and_then(ApiError::refusal) {
             state.metrics.refused(reason);
         }
-        state.metrics.answered(route.as_deref(), method, response.status().as_u16(), time, taken);
+        state.metrics.answered(route.as_deref(), method, response.status().as_u16(), time, used);
         if state.server_timing
-            && let Ok(timing) = HeaderValue::try_from(server_timing(time, taken))
+            && let Ok(timing) = HeaderValue::try_from(server_timing(time, used))
         {
             response.headers_mut().insert(SERVER_TIMING, timing);
         }
@@ -57,10 +57,10 @@ pub async fn observe(
     Ok(response)
 }
 
-/// Whether a request has a line in the log: then, how many like it were left out since the last one.
+/// Decides whether a request is logged. If so, returns how many similar lines were left out since the last one.
 ///
-/// Whoever goes on asking though they are refused, or asks what no limit refuses, would fill the disk: of such requests
-/// each caller has one line a second.
+/// Refused requests (429, 503) and health checks have one line a second for each caller. Otherwise a caller who goes on
+/// although they are refused, or whom no limit refuses, would fill the disk.
 fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u64> {
     let request = response.request();
     let is_health = request.extensions().get() == Some(&RouteClass::Health);
@@ -70,29 +70,29 @@ fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u
     }
     let caller = request.extensions().get().copied();
     let caller = caller.unwrap_or_else(|| Caller { account: None, network: state.callers.network(request) });
-    let repeated = state.repeats.count(&(caller, is_health, status));
+    let repeated = state.log_throttle.count(&(caller, is_health, status));
     if repeated.is_none() {
         state.metrics.suppressed_line();
     }
     repeated
 }
 
-/// One line a request; the path itself, which may be anybody's words, only where we failed.
+/// Logs a request in one line. The path, which callers choose freely, is logged only with a status of 500 or above.
 fn log(
     response: &ServiceResponse<impl MessageBody>,
     id: &HeaderValue,
     route: Option<&str>,
     time: Duration,
-    taken: Taken,
+    used: RequestUsage,
     repeated: u64,
 ) {
     let repeated = Some(repeated).filter(|n| *n > 0);
     let request_id = id.to_str().unwrap_or_default();
     let method = known(response.request().method());
     let status = response.status().as_u16();
-    let (total_ms, database_ms) = (ms(time), ms(taken.usage.database));
-    let waiting_ms = ms(taken.usage.waiting);
-    let statements = taken.usage.statements;
+    let (total_ms, database_ms) = (ms(time), ms(used.usage.database));
+    let waiting_ms = ms(used.usage.waiting);
+    let statements = used.usage.statements;
     let error = response.response().error().filter(|_| status >= 500).map(error_with_causes);
     let path = error.as_ref().map(|_| response.request().path());
     macro_rules! log {
@@ -114,22 +114,22 @@ fn log(
         };
     }
     match status {
-        // What passes by itself, and is the answer of `/readyz` at each stop.
+        // Temporary, and also the response of `/readyz` while the server stops.
         503 => log!(warn, "request refused for now"),
         500.. => log!(error, "request failed"),
         _ => log!(info, "request"),
     }
 }
 
-/// Milliseconds to the microsecond.
+/// Milliseconds, exact to the microsecond.
 fn ms(time: Duration) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a request takes no centuries")]
     let microseconds = time.as_micros() as f64;
     microseconds / 1_000.0
 }
 
-fn server_timing(time: Duration, taken: Taken) -> String {
-    let Taken { usage, .. } = taken;
+fn server_timing(time: Duration, used: RequestUsage) -> String {
+    let RequestUsage { usage, .. } = used;
     format!(
         "total;dur={}, db;dur={};desc=\"{} statements\", wait;dur={}",
         ms(time),
@@ -139,7 +139,7 @@ fn server_timing(time: Duration, taken: Taken) -> String {
     )
 }
 
-/// The method where it is one of HTTP's: others are anybody's words, and without number.
+/// The method, if it is one that HTTP defines and routes use. Callers can make up any number of others.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! Tokens: JSON Web Tokens (RFC 7519) that belong to an account's key.
+//! Access tokens: JSON Web Tokens (RFC 7519) that are bound to an account's key.
 
 use chrono::NaiveDateTime;
 use feed_core::users::Identity;
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::extract::positive;
 
-/// Signs and reads tokens: JWT with HS256.
+/// Signs and verifies tokens: JWT with HS256.
 #[derive(Clone)]
 pub struct Tokens {
     encoding: EncodingKey,
-    /// The secret's, and that of the one before where there is one.
+    /// Keys of the current secret and, where there is one, of the previous secret.
     decoding: Vec<DecodingKey>,
     validation: Validation,
     ttl: u32,
@@ -24,21 +24,21 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// What a token says.
+/// The claims of a token that we issue.
 #[derive(Debug, Serialize)]
 struct Claims {
-    /// The user's id; RFC 7519 wants a string.
+    /// The user's id. RFC 7519 requires a string.
     sub: String,
-    /// The account's key in hexadecimal digits: an integer of 64 bits is none in JavaScript.
+    /// The account's key in hexadecimal digits, because JavaScript's numbers cannot hold 64-bit integers.
     key: String,
     iat: i64,
     exp: i64,
 }
 
-/// What a token must say to be believed, whoever made it with the secret: times are RFC 7519's
-/// `NumericDate`s, which may have a fraction.
+/// The claims that we read, from a token of any issuer that has the secret. Times are RFC 7519's `NumericDate`s, which
+/// may have a fraction.
 #[derive(Debug, Deserialize)]
-struct Believed {
+struct ReadClaims {
     sub: Subject,
     key: Option<String>,
     exp: f64,
@@ -54,11 +54,11 @@ enum Subject {
 }
 
 impl Tokens {
-    /// Signs with `secret`; tokens live `ttl` seconds.
+    /// Signs with `secret`. Tokens are valid for `ttl` seconds.
     #[must_use]
     pub fn new(secret: &[u8], ttl: u32) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
-        // Expiry is judged by the service's clock, in `verify`. Nobody else takes these tokens.
+        // `verify` checks the expiry by the service's clock. Tokens have no audience: no other service accepts them.
         validation.validate_exp = false;
         validation.validate_aud = false;
         Self {
@@ -69,20 +69,20 @@ impl Tokens {
         }
     }
 
-    /// The same, which also reads tokens that an earlier secret signed, where there is one.
+    /// Also accepts tokens that the previous secret has signed, where there is one.
     #[must_use]
     pub fn with_previous(mut self, secret: Option<&[u8]>) -> Self {
         self.decoding.extend(secret.map(DecodingKey::from_secret));
         self
     }
 
-    /// Seconds that a token lives.
+    /// Seconds for which a token is valid.
     #[must_use]
     pub fn ttl(&self) -> u32 {
         self.ttl
     }
 
-    /// A token of this account, valid from `now` on.
+    /// Issues a token for this account, valid from `now` on.
     ///
     /// # Errors
     /// [`feed_core::Error::Internal`] when it cannot be signed.
@@ -98,32 +98,32 @@ impl Tokens {
             .map_err(|e| feed_core::Error::Internal(Box::new(e)))
     }
 
-    /// Who a token that is valid at `now` says calls. Whether the account still has this key, the database knows.
+    /// The identity in a token that is valid at `now`. Only the database knows whether the account still has this key.
     pub(crate) fn verify(&self, token: &str, now: NaiveDateTime) -> Option<Identity> {
-        let believed = self.read(token)?;
+        let claims = self.read(token)?;
         #[expect(clippy::cast_precision_loss, reason = "seconds of this epoch are exact in a float")]
         let now = now.and_utc().timestamp() as f64;
-        let is_now = believed.nbf.is_none_or(|from| from <= now) && now < believed.exp;
-        believed.identity().filter(|_| is_now)
+        let is_now = claims.nbf.is_none_or(|from| from <= now) && now < claims.exp;
+        claims.identity().filter(|_| is_now)
     }
 
-    /// Who a token names that one of our secrets has signed, whether it has expired or not.
+    /// The identity in a token that one of our secrets has signed, even if the token has expired.
     pub(crate) fn holder(&self, token: &str) -> Option<Identity> {
         self.read(token)?.identity()
     }
 
-    /// What a token says that one of our secrets has signed.
-    fn read(&self, token: &str) -> Option<Believed> {
-        let read = |key| jsonwebtoken::decode::<Believed>(token, key, &self.validation).ok();
+    /// The claims of a token that one of our secrets has signed.
+    fn read(&self, token: &str) -> Option<ReadClaims> {
+        let read = |key| jsonwebtoken::decode::<ReadClaims>(token, key, &self.validation).ok();
         let read = self.decoding.iter().find_map(read)?;
-        // What a header declares as critical must be understood, and we understand nothing (RFC 7515 4.1.11). `b64`
-        // changes what is signed (RFC 7797).
+        // A header's critical extensions must be understood, and we know none (RFC 7515 4.1.11). `b64` changes what is
+        // signed (RFC 7797).
         let is_plain = read.header.crit.is_none() && read.header.extras.get::<Value>("b64").ok()?.is_none();
         is_plain.then_some(read.claims)
     }
 }
 
-impl Believed {
+impl ReadClaims {
     /// None without a key: tokens of earlier versions had none.
     fn identity(&self) -> Option<Identity> {
         let id = match &self.sub {

@@ -1,46 +1,46 @@
-//! What the request that is under way has taken so far, wherever on its way it is.
+//! Measures what the current request uses: statements, database time, waiting time, rows. Stored per task.
 
 use std::cell::Cell;
 use std::future::Future;
 
 use feed_core::db::Usage;
 
-/// What a request has taken.
+/// What a request has used.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Taken {
-    /// Of the database; its `waiting` is also that for a turn.
+pub struct RequestUsage {
+    /// Use of the database. Its `waiting` includes the time spent waiting for concurrency limits.
     pub usage: Usage,
-    /// Rows of the page that it answers with, where that is one.
+    /// Rows of the page in the response, where it is a page.
     pub rows: Option<usize>,
 }
 
 tokio::task_local! {
-    static TAKEN: Cell<Taken>;
+    static CURRENT: Cell<RequestUsage>;
 }
 
-/// Handles a request, and tells what that took.
-pub async fn of<F: Future>(request: F) -> (F::Output, Taken) {
+/// Handles a request, and returns what it used.
+pub async fn of<F: Future>(request: F) -> (F::Output, RequestUsage) {
     let handled = async {
         let output = request.await;
-        (output, TAKEN.with(Cell::get))
+        (output, CURRENT.with(Cell::get))
     };
-    TAKEN.scope(Cell::default(), handled).await
+    CURRENT.scope(Cell::default(), handled).await
 }
 
-/// Adds to what the request of this task has taken; nothing outside of one.
+/// Adds to the usage of the current task's request. Outside of a request it does nothing.
 pub fn add(usage: Usage) {
-    change(|taken| taken.usage += usage);
+    change(|request| request.usage += usage);
 }
 
-/// Says how many rows the request answers with.
+/// Records how many rows the response has.
 pub fn rows(rows: usize) {
-    change(|taken| taken.rows = Some(rows));
+    change(|request| request.rows = Some(rows));
 }
 
-fn change(change: impl FnOnce(&mut Taken)) {
-    let _ = TAKEN.try_with(|cell| {
-        let mut taken = cell.get();
-        change(&mut taken);
-        cell.set(taken);
+fn change(change: impl FnOnce(&mut RequestUsage)) {
+    let _ = CURRENT.try_with(|cell| {
+        let mut request = cell.get();
+        change(&mut request);
+        cell.set(request);
     });
 }

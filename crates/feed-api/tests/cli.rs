@@ -214,23 +214,27 @@ fn what_is_misspelt_or_misread_is_told_with_its_name_and_its_form() {
         refused(&command.output().unwrap())
     };
     for (name, value, told) in [
-        ("FEED_STATMENT_TIMEOUT", "1", "is no option of this service; did you mean FEED_STATEMENT_TIMEOUT?"),
-        ("FEED_WORKERS", "many", "does not take \"many\": invalid digit found in string. It takes: Threads"),
+        (
+            "FEED_STATMENT_TIMEOUT",
+            "1",
+            "is not an option of this service; did you mean FEED_STATEMENT_TIMEOUT?",
+        ),
+        ("FEED_WORKERS", "many", "does not accept \"many\": invalid digit found in string. Help: Threads"),
         ("FEED_WORKERS", "0", "0 is not in 1..=512"),
-        ("FEED_STATEMENT_TIMEOUT", "2s", "It takes: Milliseconds that a statement"),
-        ("FEED_RATE_LIMIT", "0", "not a positive number, nor `off`. It takes: Requests a minute"),
-        ("FEED_LOG_FORMAT", "xml", "does not take \"xml\", only human, json. It takes: "),
-        ("FEED_LOG", "feed_api=loud", "It takes: What is logged"),
-        ("FEED_MIGRATE", "perhaps", "only true, false. It takes: Migrate a server's database"),
+        ("FEED_STATEMENT_TIMEOUT", "2s", "Help: Milliseconds that a statement"),
+        ("FEED_RATE_LIMIT", "0", "neither a positive number nor `off`. Help: Requests a minute"),
+        ("FEED_LOG_FORMAT", "xml", "does not accept \"xml\", only human, json. Help: "),
+        ("FEED_LOG", "feed_api=loud", "Help: What is logged"),
+        ("FEED_MIGRATE", "perhaps", "only true, false. Help: Migrate a server's database"),
         ("FEED_ADMIN_BIND", "0.0.0.0:0", "--admin-public"),
         ("FEED_ADMIN_BIND", "nowhere", "cannot listen on nowhere"),
         ("FEED_PUBLIC_URL", "ftp://a", "absolute http or https URL"),
-        ("FEED_CORS_ORIGINS", "a.example", "\"a.example\" is no origin"),
-        ("FEED_CORS_HEADERS", "x-app, x version", "\"x version\" is no header's name"),
-        ("FEED_CORS_HEADERS", "x-app,", "\"\" is no header's name"),
+        ("FEED_CORS_ORIGINS", "a.example", "\"a.example\" is not an origin"),
+        ("FEED_CORS_HEADERS", "x-app, x version", "\"x version\" is not the name of a header"),
+        ("FEED_CORS_HEADERS", "x-app,", "\"\" is not the name of a header"),
         ("FEED_CORS_HEADERS", "*", "* is not supported"),
-        ("FEED_BODY_MEMORY", "0", "It takes: MiB of request bodies"),
-        ("FEED_MAX_REQUESTS_PER_CALLER", "0", "It takes: Requests of one caller at once"),
+        ("FEED_BODY_MEMORY", "0", "Help: MiB of request bodies"),
+        ("FEED_MAX_REQUESTS_PER_CALLER", "0", "Help: Requests of one caller at once"),
     ] {
         let line = refused_with(name, value);
         assert!(line.contains(name) || told.contains("cannot listen"), "{name}={value}: {line}");

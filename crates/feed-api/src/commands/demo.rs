@@ -1,4 +1,4 @@
-//! The demo: a running service with data in it, from one command.
+//! The command `demo`: a running service with demo data.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(super) fn run() -> Result<(), StartError> {
     let outcome = progress::shown(|progress| seed::seed(&database, &PLAN, clock.now(), false, progress))?;
     output::print(format_args!("{outcome} ({})", file.display()))?;
 
-    // A fresh secret each time: tokens of an earlier demo are not valid in this one.
+    // A new secret each time: tokens of an earlier demo are not valid in this one.
     let secret = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
     let token_ttl = 24 * 60 * 60;
     let power = database.read(|connection| users::by_email(connection, seed::POWER))?;
@@ -57,14 +57,14 @@ pub(super) fn run() -> Result<(), StartError> {
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/favorites/feed/?page_size=2'\n\n\
          curl -s -H 'Authorization: Bearer {token}' 'http://{address}/api/following/feed/?page_size=2'\n\n\
          The second and third are signed in as {}. All demo accounts have the password {}.\n\
-         Docs to try it out with: http://{address}/api/docs/",
+         Interactive docs: http://{address}/api/docs/",
         seed::POWER,
         seed::PASSWORD,
     ))?;
     actix_web::rt::System::new().block_on(server.run())
 }
 
-/// Listens on the first port from 8000 on that is free, or on any free one.
+/// Listens on the first free port from 8000 on, or on any free port.
 fn listen() -> Result<TcpListener, StartError> {
     let bind = |port: u16| server::bind(&format!("{}:{port}", Ipv4Addr::LOCALHOST));
     (FIRST_PORT..FIRST_PORT + PORTS).find_map(|port| bind(port).ok()).map_or_else(|| bind(0), Ok)

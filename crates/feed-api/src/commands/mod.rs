@@ -31,13 +31,13 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// What is logged, to stderr: `info`, `debug`, `feed_core=debug`, …
-    // Not what the HTTP parser says of malformed requests: anybody could fill the log.
+    /// What is logged to stderr: `info`, `debug`, `feed_core=debug`, …; by default `info`.
+    // The default excludes the HTTP parser's messages about malformed requests: anybody could fill the log with them.
     #[arg(long, env = "FEED_LOG", value_name = "FILTER", global = true, hide_default_value = true,
           default_value = "info,actix_server=warn,actix_http=off", value_parser = filter)]
     log: String,
 
-    /// How: in lines for people, or of JSON for programs.
+    /// Format of log lines: text for people, or JSON for programs.
     #[arg(long, env = "FEED_LOG_FORMAT", value_name = "FORMAT", global = true, value_enum,
           default_value_t = LogFormat::Human)]
     log_format: LogFormat,
@@ -51,37 +51,37 @@ fn filter(text: &str) -> Result<String, String> {
 enum Command {
     /// Serve the API.
     ///
-    /// An embedded database is created and migrated where needed. A server's must have the schema of this
-    /// version: `feed-api migrate`, the diesel CLI or --migrate see to it.
+    /// An SQLite database is created and migrated where needed. A server's database must have the schema of this
+    /// version: use `feed-api migrate`, the diesel CLI or --migrate.
     Serve(Box<ServeConfig>),
-    /// Print what `serve` would run with, one variable a line, and where each value comes from.
+    /// Print the configuration of `serve`: a line for each variable, with its value and where it comes from.
     ///
     /// Secrets and passwords are left out.
     Config(Box<ServeConfig>),
-    /// Bring the database to the schema of this version.
+    /// Migrate the database to the schema of this version.
     Migrate(DatabaseConfig),
     /// Fill a database with demo data.
     ///
-    /// The same seed gives the same data; repeating it adds nothing. A database with other people's
-    /// accounts is refused.
+    /// The same seed gives the same data. A second run adds nothing. A database with other people's accounts is
+    /// refused.
     Seed(SeedArgs),
-    /// Mark the flyers that are over, so that feeds pass over them without looking.
+    /// Mark expired flyers, so that feeds skip them at no cost.
     ///
-    /// `serve` does so by itself; this is for databases that nothing serves at the moment.
+    /// `serve` does it at an interval; this command is for databases that are not being served.
     Sweep(DatabaseConfig),
-    /// Copy an embedded database into a new file, while it is served.
+    /// Copy an SQLite database into a new file, while it is being served.
     ///
-    /// The copy has all that was acknowledged before, and is a database like any other. Nobody waits for it.
+    /// The copy is a complete database with every write that was acknowledged before. No request waits for it.
     Backup(BackupArgs),
-    /// Print a token of the account with this e-mail, for scripts.
+    /// Print a token for the account with this e-mail, for scripts.
     Token(TokenArgs),
-    /// Help the owner of the account with this e-mail who has asked for it.
+    /// Help the owner of an account: sign out everywhere, set a new password, or lift the limit of failed sign-ins.
     ///
-    /// It works while the service runs, whatever the number of its processes.
+    /// It works while the service runs, with any number of processes.
     Account(AccountArgs),
-    /// Serve a database of its own with demo data, on this machine only.
+    /// Serve a database with demo data, reachable from this machine only.
     ///
-    /// It lies under target/demo, whatever `DATABASE_URL` says.
+    /// The database is under target/demo, whatever `DATABASE_URL` says.
     Demo,
 }
 
@@ -90,23 +90,23 @@ struct SeedArgs {
     #[command(flatten)]
     database: DatabaseConfig,
 
-    /// Accounts to make.
+    /// Accounts to create.
     #[arg(long, env = "FEED_SEED_USERS", value_name = "N", default_value_t = 2_000)]
     users: u32,
 
-    /// Flyers to make.
+    /// Flyers to create.
     #[arg(long, env = "FEED_SEED_FLYERS", value_name = "N", default_value_t = 10_000)]
     flyers: u32,
 
-    /// The number that the data is made from.
+    /// Seed of the random numbers. The same seed gives the same data.
     #[arg(long, env = "FEED_SEED", value_name = "S", default_value_t = 1)]
     seed: u64,
 
-    /// Follows of one account at most, but for the demo's own.
+    /// Follows of one account at most, except for the demo's own account.
     #[arg(long, env = "FEED_SEED_FOLLOWS_MAX", value_name = "N", default_value_t = 200)]
     follows_max: u32,
 
-    /// Add demo data beside the accounts of others.
+    /// Add demo data even if the database has other people's accounts.
     #[arg(long, env = "FEED_SEED_FORCE")]
     force: bool,
 }
@@ -116,7 +116,7 @@ struct BackupArgs {
     #[command(flatten)]
     database: DatabaseConfig,
 
-    /// The copy, which must not be there yet.
+    /// The file to write. It must not exist yet.
     file: PathBuf,
 }
 
@@ -146,16 +146,16 @@ struct AccountArgs {
     email: String,
 }
 
-/// What is done for an account: one thing at a time.
+/// What to do for an account. Exactly one option is given.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct AccountHelp {
-    /// End all tokens of the account, as after a phone was stolen.
+    /// Revoke all tokens of the account, for example after a phone was stolen.
     #[arg(long)]
     sign_out: bool,
 
-    /// Give the account a new password of chance, and print it; end all tokens and lift the limit of failed sign-ins.
-    // Of chance, and not read from the operator: it is never weak, and in no history of a shell.
+    /// Set a new random password and print it. It also revokes all tokens and lifts the limit of failed sign-ins.
+    // The operator does not choose it, so it is never weak and never in a shell's history.
     #[arg(long)]
     set_password: bool,
 
@@ -166,8 +166,8 @@ struct AccountHelp {
 
 /// Reads the command line and the environment, and runs the command to its end.
 ///
-/// Where an option is unknown or has a bad value, or the command cannot be done, a line on stderr says why. A command
-/// whose output nobody reads any more has nothing left to do, and ends well.
+/// Where an option is unknown or invalid, or the command fails, a line on stderr says why. A command whose output has
+/// no reader any more ends with success.
 #[must_use]
 pub fn run() -> ExitCode {
     let _flush = logging::Flush;
@@ -193,7 +193,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Shows what the command line itself has wrong, with clap's own text and its exit code.
+/// Shows clap's own text for an error of the command line, and returns clap's exit code.
 fn misused(error: &clap::Error) -> ExitCode {
     let text = error.render();
     let is_terminal = std::io::stderr().is_terminal();
@@ -209,8 +209,8 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
     logging::start(&log, log_format);
     for variable in config::shown_to_all(definition, matches) {
         tracing::warn!(
-            "{variable} was given on the command line, where everybody who can list processes reads its secret: set the \
-             variable instead"
+            "the secret in {variable} was given on the command line, where everybody who can list processes can read it: \
+             set the environment variable instead"
         );
     }
     match command {
@@ -227,7 +227,7 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
 }
 
 fn serve(config: &ServeConfig) -> Result<(), StartError> {
-    // What can be wrong with the configuration is told before the database is touched.
+    // Errors in the configuration are reported before the database is touched.
     check(config)?;
     let config = &files::fitted(config);
     let listener = server::bind(&config.bind)?;
@@ -237,7 +237,7 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
     if let Some(file) = db::open_to_all(&config.database.url()?) {
         let file = file.display();
         tracing::warn!(
-            "everybody on this machine may read the database: chmod 600 {file} {file}-wal {file}-shm"
+            "all users of this machine can read the database file: chmod 600 {file} {file}-wal {file}-shm"
         );
     }
     let server = Server::build(config, listener, database, Clock::default())?.with_private(private);
@@ -248,7 +248,7 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
     actix_web::rt::System::new().block_on(server.run())
 }
 
-/// What can be wrong with a configuration though each of its values is of the right form.
+/// Checks what clap has not checked when it parsed the options.
 fn check(config: &ServeConfig) -> Result<(), StartError> {
     config.database.url()?;
     config.tokens.secrets()?;
@@ -291,12 +291,12 @@ fn seed(args: &SeedArgs) -> Result<(), StartError> {
 
 fn sweep(config: &DatabaseConfig) -> Result<(), StartError> {
     let Swept { marked, cleared } = sweep::sweep(&config.open_current(false)?)?;
-    output::print(format_args!("marked {marked} flyers as over, took the mark off {cleared}"))
+    output::print(format_args!("marked {marked} flyers as expired, cleared the mark of {cleared}"))
 }
 
 fn backup(args: &BackupArgs) -> Result<(), StartError> {
     let bytes = db::back_up(&args.database.url()?, &args.file)?;
-    output::print(format_args!("{} has the database: {bytes} bytes", args.file.display()))
+    output::print(format_args!("copied the database to {}: {bytes} bytes", args.file.display()))
 }
 
 fn token(args: &TokenArgs) -> Result<(), StartError> {
@@ -311,10 +311,10 @@ fn account(args: &AccountArgs) -> Result<(), StartError> {
     let email = &args.email;
     if args.help.sign_out {
         database.write(|connection| users::sign_out_by_email(connection, email))?;
-        output::print(format_args!("all tokens of {email} have ended"))
+        output::print(format_args!("all tokens of {email} are revoked"))
     } else if args.help.lift {
         database.write(|connection| users::lift_limit(connection, email))?;
-        output::print(format_args!("{email} may try passwords again"))
+        output::print(format_args!("the limit of failed sign-ins of {email} is lifted"))
     } else {
         output::print(users::reset_password(&database, email)?)
     }

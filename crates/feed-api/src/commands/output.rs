@@ -1,24 +1,24 @@
-//! What a command prints on stdout.
+//! The output of commands on stdout.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use crate::config::StartError;
 
-/// Prints `text` and a line break, all of it at once.
+/// Prints `text` and a line break in one write.
 ///
 /// # Errors
-/// [`StartError::NoReader`] where nobody reads any more, which ends a command as it ends `cat` before `head`; another
-/// one where it cannot be written, as on a full disk.
+/// [`StartError::NoReader`] where the reader has gone, as with `| head`. Another error where the text cannot be
+/// written, for example on a full disk.
 pub(super) fn print(text: impl Display) -> Result<(), StartError> {
     let text = format!("{text}\n");
     written(io::stdout().lock().write_all(text.as_bytes()))
 }
 
-/// Makes sure that what went to stdout, with this result, is written.
+/// Flushes stdout after a write with this result.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(super) fn written(result: io::Result<()>) -> Result<(), StartError> {
     match result.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(StartError::NoReader),

@@ -27,7 +27,7 @@ fn bar<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
     result
 }
 
-/// A line when a stage starts and one at each tenth of it.
+/// Prints a line when a stage starts and one at each tenth of it.
 fn lines<T>(work: impl FnOnce(&mut dyn FnMut(Progress)) -> T) -> T {
     let mut last = ("", 0);
     work(&mut |progress| {

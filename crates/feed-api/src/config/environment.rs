@@ -1,4 +1,4 @@
-//! The environment that the configuration comes from: what is misspelt or misread there is told, not passed over.
+//! Environment variables of the configuration: unknown names and invalid values are reported, not ignored.
 
 use std::fmt::Write as _;
 
@@ -8,13 +8,14 @@ use feed_core::db::DatabaseUrl;
 
 use super::StartError;
 
-/// What variables of the service start with.
+/// The prefix of the service's variables.
 const PREFIX: &str = "FEED_";
 
-/// What Kubernetes tells of a service that is named `feed-api`, whoever wants it or not, and what the tests take.
+/// Prefixes of variables that are not options: Kubernetes sets `FEED_API_…` for a service named `feed-api`, and the
+/// tests use `FEED_TEST_…`.
 const FOREIGN: [&str; 2] = ["FEED_API_", "FEED_TEST_"];
 
-/// The options of a command and of all that are in it.
+/// The options of a command and of all its subcommands.
 fn options(command: &Command) -> Vec<&Arg> {
     let inner = command.get_subcommands().flat_map(options);
     command.get_arguments().chain(inner).collect()
@@ -24,10 +25,10 @@ fn variable(option: &Arg) -> Option<&str> {
     option.get_env().and_then(|name| name.to_str())
 }
 
-/// Makes sure that `names`, those of the environment, hold no option that `command` does not have.
+/// Refuses a variable of the environment that has our prefix but belongs to no option of `command`.
 ///
 /// # Errors
-/// With the first that it does not know, and the one that may have been meant.
+/// With the first unknown variable, and the option with the most similar name.
 pub fn refuse_unknown(command: &Command, names: impl IntoIterator<Item = String>) -> Result<(), StartError> {
     let options = options(command);
     let known: Vec<_> = options.iter().filter_map(|option| variable(option)).collect();
@@ -39,7 +40,7 @@ pub fn refuse_unknown(command: &Command, names: impl IntoIterator<Item = String>
     Err(StartError::UnknownVariable { name: unknown, meant: meant.map(|name| (*name).to_owned()) })
 }
 
-/// How many letters must change to make one name of the other.
+/// The edit distance of two names (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.bytes().enumerate() {
@@ -53,8 +54,8 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// A value that an option does not take, in one line with the variable's name and the accepted form; none for other
-/// errors of the command line, which explain themselves.
+/// Explains an invalid value in one line, with the variable's name and the accepted form. None for other errors of the
+/// command line, for which clap's own text is clear.
 #[must_use]
 pub fn explained(command: &Command, error: &clap::Error) -> Option<String> {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
@@ -76,10 +77,10 @@ pub fn explained(command: &Command, error: &clap::Error) -> Option<String> {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
     let help = option.get_help().map(ToString::to_string).unwrap_or_default();
     let name = variable(option).unwrap_or(named);
-    Some(format!("{name} ({named}) does not take {value:?}{choices}{cause}. It takes: {help}"))
+    Some(format!("{name} ({named}) does not accept {value:?}{choices}{cause}. Help: {help}"))
 }
 
-/// One line an option of `serve`: its variable and its value, with what is secret left out, and where it comes from.
+/// Prints a line for each option of `serve`: its variable, its value without secrets, and where the value comes from.
 #[must_use]
 pub fn print(command: &Command, matches: &ArgMatches) -> String {
     let mut text = String::new();
@@ -99,7 +100,7 @@ pub fn print(command: &Command, matches: &ArgMatches) -> String {
     text
 }
 
-/// A value as anybody may see it.
+/// A value without its secrets.
 fn shown(option: &Arg, value: &str) -> String {
     if variable(option) == Some("DATABASE_URL") {
         value.parse::<DatabaseUrl>().map_or_else(|_| "…".to_owned(), |url| url.redacted())
@@ -110,7 +111,8 @@ fn shown(option: &Arg, value: &str) -> String {
     }
 }
 
-/// The variables of those options of a command line that show a secret to everybody who may list the machine's processes.
+/// The variables of options that are given on the command line with a secret. Everybody on the machine who can list
+/// processes sees them.
 #[must_use]
 pub fn shown_to_all(command: &Command, matches: &ArgMatches) -> Vec<String> {
     let Some((name, matches)) = matches.subcommand() else { return Vec::new() };

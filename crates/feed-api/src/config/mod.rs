@@ -15,10 +15,10 @@ pub use environment::{explained, print, refuse_unknown, shown_to_all};
 pub use limits::{AdminConfig, LimitConfig, Rate, RateConfig};
 pub use tokens::{Secret, Secrets, TokenConfig};
 
-/// Where the database is.
+/// Options for the database.
 #[derive(Debug, Clone, Args)]
 pub struct DatabaseConfig {
-    /// The database: `sqlite://PATH` for an embedded file, `postgres://…` for a server.
+    /// The database: `sqlite://PATH` for an SQLite file, `postgres://…` for a PostgreSQL server.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -28,78 +28,79 @@ pub struct DatabaseConfig {
     )]
     pub database_url: String,
 
-    /// Connections at most (embedded: readers beside the one writer, each with a cache of up to 64 MB).
+    /// Database connections at most. On SQLite these are readers beside the one writer, each with a cache of up to 64
+    /// MB.
     #[arg(long, env = "FEED_DATABASE_CONNECTIONS", value_name = "N", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
 }
 
-/// What `serve` needs to know.
+/// Options of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
-    /// The address and port to listen on; port 0 takes a free one.
+    /// Address and port to listen on; port 0 takes a free port.
     #[arg(long, env = "FEED_BIND", value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub bind: String,
 
-    /// Where the database is.
+    /// The database.
     #[command(flatten)]
     pub database: DatabaseConfig,
 
-    /// Migrate a server's database before serving; an embedded file always is.
+    /// Migrate a server's database before serving; by default, an old schema is refused. SQLite files are always
+    /// migrated.
     #[arg(long, env = "FEED_MIGRATE")]
     pub migrate: bool,
 
-    /// How tokens are signed.
+    /// Tokens and their secrets.
     #[command(flatten)]
     pub tokens: TokenConfig,
 
-    /// The address that links in answers start with, for a service behind a proxy; without it, the
-    /// request's Host is taken.
+    /// URL that links in responses start with; without it, links take the request's Host. For a service behind a proxy.
     #[arg(long, env = "FEED_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 
-    /// Origins whose web pages may call the API, with commas between: `https://app.example.org`, or `*` for all;
-    /// without them, none may.
+    /// Origins whose web pages may call the API, separated by commas: `https://app.example.org`, or `*` for all; by
+    /// default none may.
     #[arg(long, env = "FEED_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<String>,
 
-    /// Further headers that such pages may send, with commas between: `X-App-Version,X-Device`. Those of this API and of
-    /// tracing need not be listed.
+    /// Further headers that web pages of these origins may send, separated by commas: `X-App-Version,X-Device`. Headers
+    /// of this API and of tracing need not be listed.
     #[arg(long, env = "FEED_CORS_HEADERS", value_name = "HEADERS")]
     pub cors_headers: Option<String>,
 
-    /// Threads that serve HTTP; without it, one a core.
+    /// Threads that serve HTTP; by default one for each core.
     #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub workers: Option<u16>,
 
-    /// What requests may take, each and together.
+    /// The limits of requests.
     #[command(flatten)]
     pub limits: LimitConfig,
 
-    /// How often a caller may ask.
+    /// The rate limits of callers.
     #[command(flatten)]
     pub rates: RateConfig,
 
-    /// Who sees the inside.
+    /// The private listener.
     #[command(flatten)]
     pub admin: AdminConfig,
 
-    /// Seconds between two sweeps, which mark flyers that are over so that feeds pass over them without
-    /// looking; 0 leaves it to `feed-api sweep`.
+    /// Seconds between two sweeps; with 0, only `feed-api sweep` does it. A sweep marks expired flyers, so that feeds
+    /// skip them at no cost.
     #[arg(long, env = "FEED_SWEEP_INTERVAL", value_name = "SECONDS", default_value_t = 60)]
     pub sweep_interval: u32,
 }
 
 impl ServeConfig {
-    /// How often `serve` sweeps, if it does.
+    /// The interval of sweeps; none where `serve` does not sweep.
     pub(crate) fn sweep_interval(&self) -> Option<Duration> {
         Some(Duration::from_secs(self.sweep_interval.into())).filter(|interval| !interval.is_zero())
     }
 
-    /// Which web pages may call the API, and with which headers; none where no origin is set.
+    /// The CORS policy; none where no origin is set.
     ///
     /// # Errors
-    /// When an origin is none, or a header's name is none.
+    /// When an origin or a header's name is invalid.
     pub fn cors(&self) -> Result<Option<CorsPolicy>, StartError> {
         let headers = self.cors_headers()?;
         Ok(self.cors_origins()?.map(|origins| CorsPolicy { origins, headers }))
@@ -111,13 +112,13 @@ impl ServeConfig {
             return Ok(Vec::new());
         };
         let name = |text: &str| {
-            // A star is a name as HTTP has it, but browsers would read it as all headers.
+            // HTTP allows a star as a header's name, but browsers would read it as all headers.
             let name = HeaderName::try_from(text).ok().filter(|_| text != "*");
             name.ok_or_else(|| {
                 StartError::option(
                     "FEED_CORS_HEADERS",
                     format!(
-                        "is bad: {text:?} is no header's name, such as X-App-Version; * is not supported"
+                        "is invalid: {text:?} is not the name of a header, such as X-App-Version; * is not supported"
                     ),
                 )
             })
@@ -125,7 +126,7 @@ impl ServeConfig {
         list.split(',').map(str::trim).map(name).collect()
     }
 
-    /// Whose web pages may call the API; none where it is not set, or empty.
+    /// The origins whose web pages may call the API; none where the option is not set or empty.
     fn cors_origins(&self) -> Result<Option<CorsOrigins>, StartError> {
         let list = match self.cors_origins.as_deref().map(str::trim) {
             None | Some("") => return Ok(None),
@@ -140,15 +141,17 @@ impl ServeConfig {
             None => Ok(Some(CorsOrigins::These(list.map(str::to_owned).collect()))),
             Some(bad) => Err(StartError::option(
                 "FEED_CORS_ORIGINS",
-                format!("is bad: {bad:?} is no origin, such as https://app.example.org; * stands for all"),
+                format!(
+                    "is invalid: {bad:?} is not an origin, such as https://app.example.org; * stands for all"
+                ),
             )),
         }
     }
 
-    /// What links start with, without the slash at its end; none where it is not set, or empty.
+    /// The URL that links start with, without the slash at its end; none where the option is not set or empty.
     ///
     /// # Errors
-    /// When it is no absolute http or https URL.
+    /// When it is not an absolute http or https URL.
     pub fn public_url(&self) -> Result<Option<String>, StartError> {
         let Some(text) = self.public_url.as_deref().filter(|text| !text.is_empty()) else {
             return Ok(None);
@@ -159,33 +162,36 @@ impl ServeConfig {
             Some(url) if url.query().is_none() && url.fragment().is_none() => {
                 Ok(Some(url.as_str().trim_end_matches('/').to_owned()))
             }
-            _ => Err(StartError::option("FEED_PUBLIC_URL", "is bad: it takes an absolute http or https URL")),
+            _ => Err(StartError::option(
+                "FEED_PUBLIC_URL",
+                "is invalid: it must be an absolute http or https URL",
+            )),
         }
     }
 }
 
-/// Which web pages may call the API, and how.
+/// Which web pages may call the API, and with which headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CorsPolicy {
-    /// Whose pages they are.
+    /// The origins of the pages.
     pub origins: CorsOrigins,
-    /// Headers that they may send besides those of the API.
+    /// Headers that the pages may send besides those of the API.
     pub headers: Vec<HeaderName>,
 }
 
-/// Whose web pages may call the API.
+/// The origins whose web pages may call the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// Everybody's.
+    /// All origins.
     Any,
-    /// Those of these origins.
+    /// Only these origins.
     These(Vec<String>),
 }
 
-/// Why the service does not start, in one line for the operator.
+/// Why a command fails, in one line for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// An option that is missing or bad, with the accepted form.
+    /// An option that is missing or invalid, with the accepted form.
     #[error("{option} {reason}")]
     Option {
         /// The environment variable's name.
@@ -193,33 +199,33 @@ pub enum StartError {
         /// What is wrong and what is accepted.
         reason: String,
     },
-    /// A value that an option does not take, from [`explained`].
+    /// A value that an option does not accept, from [`explained`].
     #[error("{0}")]
     Value(String),
-    /// A variable of the environment that no option has.
-    #[error("{name} is no option of this service{}", meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
+    /// A variable of the environment that belongs to no option.
+    #[error("{name} is not an option of this service{}", meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
     UnknownVariable {
         /// The variable.
         name: String,
         /// The option with the most similar name.
         meant: Option<String>,
     },
-    /// The database does not open.
+    /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The database is not copied.
+    /// The database cannot be copied.
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The database's schema is old.
     #[error("the database lacks migrations: run `feed-api migrate`, or serve with --migrate")]
     OldSchema,
-    /// The database fails at something that it should do.
+    /// An operation of the database fails.
     #[error("{}", with_causes(.0))]
     Database(#[from] feed_core::Error),
-    /// Nobody reads any more what the command prints.
-    #[error("nobody reads the output")]
+    /// The reader of the command's output has gone.
+    #[error("the reader of the output has gone")]
     NoReader,
-    /// Anything of the operating system's.
+    /// An error of the operating system.
     #[error("{what}: {source}")]
     Io {
         /// What was tried.
@@ -229,11 +235,11 @@ pub enum StartError {
     },
 }
 
-/// An error with its causes in one line: the domain hides them from its callers, the operator needs them.
+/// An error with its causes, in one line. Callers of the API must not see the causes, but the operator needs them.
 pub(crate) fn with_causes(error: &feed_core::Error) -> String {
     let mut cause = std::error::Error::source(error);
     let mut text = match error {
-        // It has nothing to say itself.
+        // It has no text of its own.
         feed_core::Error::Internal(source) => {
             cause = source.source();
             source.to_string()
@@ -261,26 +267,26 @@ impl DatabaseConfig {
     /// Opens the database, whatever its schema.
     ///
     /// # Errors
-    /// When the URL is in none of the accepted forms, or the database does not open.
+    /// When the URL has none of the accepted forms, or the database cannot be opened.
     pub fn open(&self) -> Result<Database, StartError> {
         Ok(Database::open(&self.url()?, self.database_connections)?)
     }
 
-    /// Where the database is.
+    /// Parses the database's URL.
     ///
     /// # Errors
-    /// When the URL is in none of the accepted forms.
+    /// When the URL has none of the accepted forms.
     pub fn url(&self) -> Result<DatabaseUrl, StartError> {
         self.database_url.parse().map_err(|e: feed_core::db::BadDatabaseUrl| {
-            StartError::option("DATABASE_URL", format!("is bad: {e}"))
+            StartError::option("DATABASE_URL", format!("is invalid: {e}"))
         })
     }
 
-    /// Opens the database with the schema of this binary: an embedded file is migrated, a server's
-    /// database only where `migrate` says so.
+    /// Opens the database with the schema of this binary. An SQLite file is migrated; a server's database only with
+    /// `migrate`.
     ///
     /// # Errors
-    /// As [`DatabaseConfig::open`], and when the schema is old and may not be migrated.
+    /// As [`DatabaseConfig::open`], and when the schema is old and must not be migrated.
     pub fn open_current(&self, migrate: bool) -> Result<Database, StartError> {
         let database = self.open()?;
         if migrate || database.engine() == Engine::Sqlite {
@@ -292,19 +298,19 @@ impl DatabaseConfig {
     }
 }
 
-/// Writes what the search lacks of flyers and accounts that are older than it, and logs how many they were.
+/// Writes missing search texts of flyers and accounts that are older than the search, and logs how many were written.
 ///
 /// # Errors
 /// From the database.
 pub fn complete_texts(database: &Database) -> Result<(), StartError> {
     match text::complete(database)? {
         0 => {}
-        written => tracing::info!(written, "texts were made ready for the search"),
+        written => tracing::info!(written, "wrote missing search texts"),
     }
     Ok(())
 }
 
-/// Runs what migrations the database lacks, logs which, and returns how many they were.
+/// Runs the migrations that the database lacks, logs each, and returns how many there were.
 ///
 /// # Errors
 /// When one fails.

@@ -1,4 +1,4 @@
-//! How tokens are signed, and the secrets that sign them.
+//! Options for tokens and the secrets that sign them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,47 +7,47 @@ use clap::Args;
 
 use super::StartError;
 
-/// Bytes of a secret at least: as many as the signature has.
+/// Bytes of a secret at least. The signature has as many.
 const SHORTEST: usize = 32;
 
-/// How tokens are signed and how long they live.
+/// How tokens are signed and how long they are valid.
 #[derive(Debug, Clone, Args)]
 pub struct TokenConfig {
-    /// The secret that tokens and cursors are signed with: at least 32 bytes. Rather an environment
-    /// variable than an argument, which others on the machine can read.
+    /// The secret that signs tokens and cursors, at least 32 bytes; it has no default. Set the environment variable,
+    /// not this option: others on the machine can read a command line.
     #[arg(long, env = "FEED_JWT_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub jwt_secret: Option<Secret>,
 
-    /// A file that has the secret, in the place of `FEED_JWT_SECRET`; a line end at its end does not count.
+    /// A file that contains the secret, instead of `FEED_JWT_SECRET`. One line break at its end is ignored.
     #[arg(long, env = "FEED_JWT_SECRET_FILE", value_name = "FILE")]
     pub jwt_secret_file: Option<PathBuf>,
 
-    /// The secret before this one: what it has signed stays valid, and it signs nothing more.
+    /// The previous secret, while the secret is being changed. What it has signed stays valid; it signs nothing new.
     #[arg(long, env = "FEED_JWT_SECRET_PREVIOUS", value_name = "SECRET", hide_env_values = true)]
     pub jwt_secret_previous: Option<Secret>,
 
-    /// A file that has the secret before this one, in the place of `FEED_JWT_SECRET_PREVIOUS`.
+    /// A file that contains the previous secret, instead of `FEED_JWT_SECRET_PREVIOUS`.
     #[arg(long, env = "FEED_JWT_SECRET_PREVIOUS_FILE", value_name = "FILE")]
     pub jwt_secret_previous_file: Option<PathBuf>,
 
-    /// Seconds that a token lives.
+    /// Seconds for which a token is valid.
     #[arg(long, env = "FEED_TOKEN_TTL", value_name = "SECONDS", default_value_t = 30 * 24 * 60 * 60,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub token_ttl: u32,
 }
 
-/// A secret that does not print itself.
+/// A secret, which `Debug` does not print.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Hides `text`.
+    /// Wraps `text`.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// What is hidden.
+    /// The secret's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -66,17 +66,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets of a configuration, wherever it has them from.
+/// The secrets of a configuration, from its variables or files.
 #[derive(Debug, Clone)]
 pub struct Secrets {
-    /// Signs, and is believed.
+    /// Signs and verifies.
     pub current: Secret,
-    /// Is believed.
+    /// Only verifies.
     pub previous: Option<Secret>,
 }
 
 impl TokenConfig {
-    /// Signs with `secret`; tokens live `token_ttl` seconds.
+    /// Signs with `secret`. Tokens are valid for `token_ttl` seconds.
     #[must_use]
     pub fn new(secret: Secret, token_ttl: u32) -> Self {
         Self {
@@ -88,10 +88,10 @@ impl TokenConfig {
         }
     }
 
-    /// The secrets; reads their files.
+    /// Returns the secrets, read from their files where these are set.
     ///
     /// # Errors
-    /// When there is none to sign with, one is shorter than 32 bytes, or is given twice, or its file cannot be read.
+    /// When no current secret is set, a secret is shorter than 32 bytes or is set twice, or its file cannot be read.
     pub fn secrets(&self) -> Result<Secrets, StartError> {
         let current = secret(
             ["FEED_JWT_SECRET", "FEED_JWT_SECRET_FILE"],
@@ -106,15 +106,15 @@ impl TokenConfig {
         let none = || {
             StartError::option(
                 "FEED_JWT_SECRET",
-                "is not set, nor is FEED_JWT_SECRET_FILE: it signs the tokens and takes at least 32 bytes, as \
-                 `openssl rand -hex 32` prints",
+                "is not set, nor is FEED_JWT_SECRET_FILE: it signs the tokens and needs at least 32 bytes, for example \
+             those of `openssl rand -hex 32`",
             )
         };
         Ok(Secrets { current: current.ok_or_else(none)?, previous })
     }
 }
 
-/// The secret that one of two options has.
+/// The secret of a pair of options, of which at most one is set.
 fn secret(
     [option, file_option]: [&'static str; 2],
     given: Option<&Secret>,
@@ -125,7 +125,7 @@ fn secret(
         (Some(_), Some(_)) => {
             return Err(StartError::option(
                 option,
-                format!("and {file_option} are both set: one has the secret"),
+                format!("and {file_option} are both set: set only one of them"),
             ));
         }
         (Some(secret), None) => (option, secret.clone()),
@@ -138,7 +138,7 @@ fn secret(
     }
 }
 
-/// What a file has, but for one line end at its end.
+/// Reads a file, without one line break at its end.
 fn read(file: &Path) -> Result<Secret, StartError> {
     let what = || format!("cannot read the secret from {}", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| StartError::io(what())(error))?;

@@ -11,15 +11,15 @@ use crate::extract::Body;
 use crate::problem::ApiError;
 use crate::state::State;
 
-/// A signed-in account.
+/// A token, and the account that it is for.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
-    /// What `Authorization: Bearer` takes.
+    /// The token that other requests send in `Authorization: Bearer`.
     token: String,
     /// Always `Bearer`.
     #[schema(pattern = "^Bearer$", example = "Bearer")]
     token_type: &'static str,
-    /// Seconds.
+    /// Seconds until the token expires.
     #[schema(minimum = 1, example = 2_592_000)]
     expires_in: u32,
     user: Account,
@@ -34,9 +34,9 @@ impl Session {
     }
 }
 
-/// Opens an account and signs in.
+/// Creates an account and signs in.
 ///
-/// Without a username one is made of the e-mail's local part.
+/// Without a username, one is made from the e-mail's local part.
 #[utoipa::path(
     post,
     path = "/api/auth/register/",
@@ -44,8 +44,8 @@ impl Session {
     operation_id = "register",
     request_body = Registration,
     responses(
-        (status = 201, description = "The account and a token.", body = Session),
-        (status = 409, description = "The e-mail or the username is taken."),
+        (status = 201, description = "The new account and a token.", body = Session),
+        (status = 409, description = "Another account has the e-mail or the username."),
     ),
 )]
 pub(super) async fn register(
@@ -59,8 +59,8 @@ pub(super) async fn register(
 
 /// Signs in.
 ///
-/// No `Authorization` is refused here. Whoever sends a token of the account, even an expired one, is not kept waiting for
-/// the wrong passwords of others.
+/// An app that has an old token of the account, even an expired one, should send it as `Authorization`. Then wrong
+/// passwords that others have tried do not keep the owner out. No `Authorization` is refused here.
 #[utoipa::path(
     post,
     path = "/api/auth/login/",
@@ -68,8 +68,8 @@ pub(super) async fn register(
     operation_id = "login",
     request_body = Credentials,
     responses(
-        (status = 200, description = "A token.", body = Session),
-        (status = 401, description = "The password is wrong, or there is no such account."),
+        (status = 200, description = "The account and a token.", body = Session),
+        (status = 401, description = "The password is wrong, or no account has this e-mail."),
     ),
 )]
 pub(super) async fn login(
@@ -83,13 +83,13 @@ pub(super) async fn login(
     Ok(HttpResponse::Ok().json(Session::open(&state, user)?))
 }
 
-/// Signs out everywhere: all tokens of the account end.
+/// Signs out everywhere: revokes all tokens of the account.
 #[utoipa::path(
     post,
     path = "/api/auth/logout/",
     tag = "accounts",
     operation_id = "logout",
-    responses((status = 204, description = "No token of the account is valid any more.")),
+    responses((status = 204, description = "All tokens of the account are revoked.")),
     security(("token" = [])),
 )]
 pub(super) async fn logout(

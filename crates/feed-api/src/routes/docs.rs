@@ -1,4 +1,4 @@
-//! The API's document, and pages that show it and try it out.
+//! The OpenAPI document, and the interactive docs (Swagger UI).
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -14,13 +14,14 @@ use crate::state::State;
 
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| openapi::json(""));
 
-/// The page. Its links are absolute, since it is asked for with and without the slash at the end of its path, and begin
-/// with the path of the public URL and not with what a caller says in `Host`.
+/// The HTML page. Its links are absolute paths, because the page works with and without a slash at the end of its path.
+/// They begin with the path of the public URL, and do not depend on the caller's `Host`.
 const PAGE: &str = include_str!("docs.html");
 
-/// What the page may load and do: nothing of others, no script within the page, and it is in no other page's frame.
+/// The page's Content-Security-Policy: it loads only files of this service, runs no inline scripts, and cannot be
+/// framed.
 ///
-/// Swagger UI adds a style element of its own, and its stylesheet has images as `data:`.
+/// Swagger UI adds a style element of its own, and its stylesheet has `data:` images, so both are allowed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
     img-src 'self' data:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -41,7 +42,7 @@ pub(super) async fn asset(state: Data<State>, name: Path<String>) -> Result<Http
     if *name == "index.html" {
         return Ok(index(state).await);
     }
-    // A token that was entered stays in the browser.
+    // The browser remembers a token that was entered.
     let config = Config::new([format!("{}/api/openapi.json", base_path(&state))]);
     let config = config.persist_authorization(true).try_it_out_enabled(true).validator_url("none");
     let found = utoipa_swagger_ui::serve(&name, Arc::new(config));
@@ -58,7 +59,7 @@ fn answer(content_type: &str, bytes: Vec<u8>) -> HttpResponse {
         .body(bytes)
 }
 
-/// The path that the public URL has before the API's own paths, without a slash at its end.
+/// The public URL's path, which comes before the API's own paths, without a slash at its end.
 fn base_path(state: &State) -> &str {
     let behind_scheme =
         state.public_url.as_deref().and_then(|url| url.split_once("://")).map(|(_, rest)| rest);

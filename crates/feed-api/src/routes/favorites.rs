@@ -12,7 +12,9 @@ use crate::problem::ApiError;
 use crate::query::{PageParams, Query};
 use crate::state::State;
 
-/// Makes a flyer a favorite of the caller, valid or not.
+/// Adds a flyer to the caller's favorites.
+///
+/// The flyer may be expired or not yet valid.
 #[utoipa::path(
     post,
     path = "/api/favorites/",
@@ -20,8 +22,8 @@ use crate::state::State;
     operation_id = "favorite",
     request_body = NewFavorite,
     responses(
-        (status = 201, description = "It is a favorite now.", body = Favorite),
-        (status = 200, description = "It was one already.", body = Favorite),
+        (status = 201, description = "The flyer is a favorite now.", body = Favorite),
+        (status = 200, description = "The flyer was a favorite already.", body = Favorite),
         (status = 404, description = "There is no such flyer."),
     ),
     security(("token" = [])),
@@ -34,16 +36,16 @@ pub(super) async fn favorite(
     put(state, caller, PathId(new.flyer_id)).await
 }
 
-/// The same, named by its path.
+/// Adds a flyer to the caller's favorites, with the flyer's id in the path.
 #[utoipa::path(
     put,
     path = "/api/favorites/{id}/",
     tag = "favorites",
     operation_id = "put_favorite",
-    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    params(("id" = i64, Path, minimum = 1, description = "The flyer's id.")),
     responses(
-        (status = 201, description = "It is a favorite now.", body = Favorite),
-        (status = 200, description = "It was one already.", body = Favorite),
+        (status = 201, description = "The flyer is a favorite now.", body = Favorite),
+        (status = 200, description = "The flyer was a favorite already.", body = Favorite),
         (status = 404, description = "There is no such flyer."),
     ),
     security(("token" = [])),
@@ -58,14 +60,16 @@ pub(super) async fn put(
     Ok(super::created_or_there(is_new, &favorite))
 }
 
-/// Takes a flyer off the caller's favorites, where it is one.
+/// Removes a flyer from the caller's favorites.
+///
+/// If it is not a favorite, nothing happens.
 #[utoipa::path(
     delete,
     path = "/api/favorites/{id}/",
     tag = "favorites",
     operation_id = "unfavorite",
-    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
-    responses((status = 204, description = "It is no favorite any more.")),
+    params(("id" = i64, Path, minimum = 1, description = "The flyer's id.")),
+    responses((status = 204, description = "The flyer is not a favorite any more.")),
     security(("token" = [])),
 )]
 pub(super) async fn unfavorite(
@@ -77,7 +81,7 @@ pub(super) async fn unfavorite(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The caller's favorites, most recent first, those of expired flyers too.
+/// Lists the caller's favorites, most recent first, including expired flyers.
 #[utoipa::path(
     get,
     path = "/api/favorites/",

@@ -1,4 +1,4 @@
-//! The three feeds, each at a path of its own and all on one endpoint, and a creator's flyers.
+//! The three feeds, each at a path of its own and all at `/api/flyers/`, and a creator's flyers.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,7 +13,7 @@ use crate::problem::ApiError;
 use crate::query::{FavoritesOrder, Filter, ListParams, PageParams, Query};
 use crate::state::State;
 
-/// All flyers that are valid now.
+/// Lists all flyers that are valid now.
 #[utoipa::path(
     get,
     path = "/api/feed/",
@@ -32,7 +32,7 @@ pub(super) async fn main(
     answer(&state, &request, viewer, Feed::All(id(viewer)), &query).await
 }
 
-/// The flyers that the caller has favorited.
+/// Lists the flyers that the caller has favorited and that are valid now.
 #[utoipa::path(
     get,
     path = "/api/favorites/feed/",
@@ -51,7 +51,7 @@ pub(super) async fn favorites(
     answer(&state, &request, Some(caller), Feed::Favorites(caller.id), &query).await
 }
 
-/// The flyers of the creators whom the caller follows.
+/// Lists the flyers of the creators whom the caller follows, as far as they are valid now.
 #[utoipa::path(
     get,
     path = "/api/following/feed/",
@@ -70,9 +70,9 @@ pub(super) async fn following(
     answer(&state, &request, Some(caller), Feed::Following(caller.id), &query).await
 }
 
-/// Any of the three feeds.
+/// Lists one of the three feeds.
 ///
-/// All but `filter=all` are for signed-in callers.
+/// `filter=favorites` and `filter=following` need a token.
 #[utoipa::path(
     get,
     path = "/api/flyers/",
@@ -97,15 +97,15 @@ pub(super) async fn filtered(
     answer(&state, &request, viewer.0, feed, &query).await
 }
 
-/// The flyers of one creator.
+/// Lists the flyers of one creator.
 ///
-/// The creator also sees those of their own that are not yet valid or over.
+/// Creators also see their own flyers that are expired or not yet valid.
 #[utoipa::path(
     get,
     path = "/api/users/{id}/flyers/",
     tag = "feeds",
     operation_id = "creators_flyers",
-    params(("id" = i64, Path, minimum = 1, description = "The creator."), ListParams, PageParams),
+    params(("id" = i64, Path, minimum = 1, description = "The creator's id."), ListParams, PageParams),
     responses(
         (status = 200, description = "A page of flyers.", body = PageBody<FlyerCard>),
         (status = 404, description = "There is no such user."),

@@ -1,4 +1,4 @@
-//! Publishing, showing, changing and taking back flyers.
+//! Publishing, showing, changing and deleting flyers.
 
 use actix_web::http::header::LOCATION;
 use actix_web::web::Data;
@@ -25,7 +25,7 @@ use crate::state::State;
             status = 201,
             description = "The flyer, as feeds show it.",
             body = FlyerCard,
-            headers(("location" = String, description = "Where it is from now on.")),
+            headers(("location" = String, description = "The flyer's path.")),
         ),
     ),
     security(("token" = [])),
@@ -47,13 +47,13 @@ pub(super) async fn publish(
     Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(card))
 }
 
-/// One flyer, valid or not.
+/// Shows one flyer, which may be expired or not yet valid.
 #[utoipa::path(
     get,
     path = "/api/flyers/{id}/",
     tag = "flyers",
     operation_id = "flyer",
-    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    params(("id" = i64, Path, minimum = 1, description = "The flyer's id.")),
     responses(
         (status = 200, description = "The flyer.", body = FlyerCard),
         (status = 404, description = "There is no such flyer."),
@@ -75,17 +75,17 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().json(card))
 }
 
-/// Changes a flyer of the caller's.
+/// Changes one of the caller's own flyers.
 #[utoipa::path(
     patch,
     path = "/api/flyers/{id}/",
     tag = "flyers",
     operation_id = "update_flyer",
-    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    params(("id" = i64, Path, minimum = 1, description = "The flyer's id.")),
     request_body = FlyerChange,
     responses(
-        (status = 200, description = "The flyer as it is now.", body = FlyerCard),
-        (status = 403, description = "It is another user's."),
+        (status = 200, description = "The changed flyer.", body = FlyerCard),
+        (status = 403, description = "The flyer belongs to another user."),
         (status = 404, description = "There is no such flyer."),
     ),
     security(("token" = [])),
@@ -106,16 +106,16 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(card))
 }
 
-/// Deletes a flyer of the caller's, its images and everybody's favorites of it.
+/// Deletes one of the caller's own flyers, with its images and all favorites of it.
 #[utoipa::path(
     delete,
     path = "/api/flyers/{id}/",
     tag = "flyers",
     operation_id = "delete_flyer",
-    params(("id" = i64, Path, minimum = 1, description = "The flyer.")),
+    params(("id" = i64, Path, minimum = 1, description = "The flyer's id.")),
     responses(
-        (status = 204, description = "It is gone."),
-        (status = 403, description = "It is another user's."),
+        (status = 204, description = "The flyer is deleted."),
+        (status = 403, description = "The flyer belongs to another user."),
         (status = 404, description = "There is no such flyer."),
     ),
     security(("token" = [])),

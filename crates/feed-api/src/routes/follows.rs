@@ -24,7 +24,7 @@ use crate::state::State;
     request_body = NewFollow,
     responses(
         (status = 201, description = "The caller follows them now.", body = Follow),
-        (status = 200, description = "The caller did already.", body = Follow),
+        (status = 200, description = "The caller followed them already.", body = Follow),
         (status = 404, description = "There is no such user."),
     ),
     security(("token" = [])),
@@ -37,16 +37,16 @@ pub(super) async fn follow(
     put(state, caller, PathId(new.followed_id)).await
 }
 
-/// The same, named by its path.
+/// Makes the caller follow a creator, with the creator's id in the path.
 #[utoipa::path(
     put,
     path = "/api/follows/{id}/",
     tag = "follows",
     operation_id = "put_follow",
-    params(("id" = i64, Path, minimum = 1, description = "The creator.")),
+    params(("id" = i64, Path, minimum = 1, description = "The creator's id.")),
     responses(
         (status = 201, description = "The caller follows them now.", body = Follow),
-        (status = 200, description = "The caller did already.", body = Follow),
+        (status = 200, description = "The caller followed them already.", body = Follow),
         (status = 404, description = "There is no such user."),
     ),
     security(("token" = [])),
@@ -61,13 +61,15 @@ pub(super) async fn put(
     Ok(super::created_or_there(is_new, &follow))
 }
 
-/// Ends a follow, where there is one.
+/// Makes the caller unfollow a creator.
+///
+/// If the caller does not follow them, nothing happens.
 #[utoipa::path(
     delete,
     path = "/api/follows/{id}/",
     tag = "follows",
     operation_id = "unfollow",
-    params(("id" = i64, Path, minimum = 1, description = "The creator.")),
+    params(("id" = i64, Path, minimum = 1, description = "The creator's id.")),
     responses((status = 204, description = "The caller does not follow them any more.")),
     security(("token" = [])),
 )]
@@ -80,19 +82,20 @@ pub(super) async fn unfollow(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// An answer of the shape of its question.
+/// One follow status, or a list of them.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Statuses {
-    /// To one id.
+    /// The status, if the request has one id.
     One(FollowStatus),
-    /// To several.
+    /// The list, if the request has several ids.
     Several(Vec<FollowStatus>),
 }
 
-/// Whether the caller follows a user, or each of up to 100.
+/// Shows whether the caller follows a user, or each of up to 100 users.
 ///
-/// False for anonymous callers. Several answer a list, in the order asked and without those who are not there.
+/// For callers without a token it is false. Several ids get a list, in the order of the ids; users who do not exist are
+/// left out.
 #[utoipa::path(
     get,
     path = "/api/follows/status/",
@@ -100,7 +103,7 @@ pub enum Statuses {
     operation_id = "follow_status",
     params(StatusParams),
     responses(
-        (status = 200, description = "One status for one id, a list for several.", body = Statuses),
+        (status = 200, description = "One status for one id, a list for several ids.", body = Statuses),
         (status = 404, description = "There is no such user."),
     ),
     security((), ("token" = [])),
@@ -126,7 +129,7 @@ pub(super) async fn status(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// Whom the caller follows, most recent first.
+/// Lists the creators whom the caller follows, most recent first.
 #[utoipa::path(
     get,
     path = "/api/follows/",

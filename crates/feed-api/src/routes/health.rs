@@ -1,4 +1,4 @@
-//! Whether the process is up, and whether it can work.
+//! Health checks: whether the process is up, and whether it can serve requests.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::problem::ApiError;
 use crate::state::State;
 
-/// That all is well.
+/// The result of a successful health check.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// `ok` or `ready`.
@@ -16,27 +16,27 @@ pub struct Health {
     status: &'static str,
 }
 
-/// Whether the process is up.
+/// Shows whether the process is up.
 #[utoipa::path(
     get,
     path = "/healthz",
     tag = "operations",
     operation_id = "healthz",
-    responses((status = 200, description = "It is.", body = Health)),
+    responses((status = 200, description = "The process is up.", body = Health)),
 )]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
-/// Whether the database answers and has every migration.
+/// Shows whether the service is ready: the database answers and has all migrations, and the service is not stopping.
 #[utoipa::path(
     get,
     path = "/readyz",
     tag = "operations",
     operation_id = "readyz",
     responses(
-        (status = 200, description = "It can work.", body = Health),
-        (status = 503, description = "It cannot."),
+        (status = 200, description = "The service is ready.", body = Health),
+        (status = 503, description = "The service is not ready."),
     ),
 )]
 pub(super) async fn ready(state: Data<State>) -> Result<HttpResponse, ApiError> {

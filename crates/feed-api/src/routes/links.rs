@@ -1,4 +1,4 @@
-//! What absolute links start with.
+//! The base of absolute links: scheme and host.
 
 use std::net::SocketAddr;
 
@@ -8,17 +8,17 @@ use actix_web::http::uri::Authority;
 
 use crate::state::State;
 
-/// Where the server listens, as data of the app.
+/// The address that the server listens on, as app data.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LocalAddress(pub SocketAddr);
 
-/// Bytes of a host's name and port at most: a name of the DNS has 253.
+/// Bytes of a host name and port at most. A DNS name has at most 253.
 const MAX_HOST: usize = 260;
 
 /// The configured public URL, or the scheme and host that the request was sent to.
 ///
-/// Behind a proxy that is believed, these are what it says in `X-Forwarded-Proto` and `X-Forwarded-Host`. From others
-/// the headers say nothing: anybody can send them.
+/// A trusted proxy tells them in `X-Forwarded-Proto` and `X-Forwarded-Host`. From anybody else these headers are
+/// ignored, because anybody can send them.
 pub(super) fn base(state: &State, request: &HttpRequest) -> String {
     if let Some(url) = &state.public_url {
         return url.clone();
@@ -35,9 +35,9 @@ pub(super) fn base(state: &State, request: &HttpRequest) -> String {
     format!("{scheme}://{}", own.unwrap_or(request.app_config().local_addr()))
 }
 
-/// A host that links may begin with, with its port where there is one.
+/// Parses a host and optional port for links.
 ///
-/// It has no user. It is not long either: it would come back several times in one answer.
+/// A user name is refused, and so is a long host: it would be repeated several times in one response.
 fn authority(text: &str) -> Option<Authority> {
     let authority = text.parse::<Authority>().ok();
     authority.filter(|authority| !authority.as_str().contains('@') && authority.as_str().len() <= MAX_HOST)

@@ -1,4 +1,4 @@
-//! The routes, a file an area.
+//! The table of routes. Each area's handlers have a file of their own.
 
 pub(crate) mod accounts;
 pub(crate) mod docs;
@@ -22,33 +22,33 @@ pub(crate) use links::LocalAddress;
 use crate::problem::ApiError;
 use crate::{middleware, telemetry};
 
-/// Which limits and caching headers a route has.
+/// The class of a route: which limits and caching headers it has.
 ///
-/// It belongs to the route that was matched and not to the path as it was sent: the same path has many spellings
+/// It belongs to the matched route and not to the path as it was sent, because a path has many spellings
 /// (`/api/%61uth/login/`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RouteClass {
-    /// Health checks, which no limit refuses.
+    /// Health checks. They have no limits.
     Health,
-    /// Sign-in and registration, which are limited by address, and whose answers nobody may store.
+    /// Sign-in and registration. They are limited by address, and their responses must not be stored.
     SignIn,
-    /// What a signed-in caller does with their tokens: limited as everything else, and nobody may store the answer.
+    /// Requests about the caller's tokens. They have the standard limits, and their responses must not be stored.
     Session,
     /// Everything else.
     Standard,
 }
 
 impl RouteClass {
-    /// Whether nobody may store what it answers.
+    /// Whether caches must not store the response.
     pub(crate) fn is_secret(self) -> bool {
         matches!(self, Self::SignIn | Self::Session)
     }
 }
 
-/// A path, its class, and what answers each of its methods; HEAD is answered wherever GET is.
+/// A path, its class, and the handler of each of its methods. HEAD is supported wherever GET is.
 type Row = (&'static str, RouteClass, Vec<(Method, Route)>);
 
-/// Every route, by its path without the slash at the end: it is trimmed before paths are matched.
+/// All routes, by path without the slash at the end, which is trimmed before paths are matched.
 fn table() -> Vec<Row> {
     use RouteClass::{Health, Session, SignIn, Standard};
     vec![
@@ -122,7 +122,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     app.default_service(no_route.wrap(Compress::default()).wrap(admit));
 }
 
-/// Registers the health checks, for the listener of those who look after the service.
+/// Registers only the health checks, for the private listener.
 pub(crate) fn configure_health(app: &mut web::ServiceConfig) {
     let health = table().into_iter().filter(|(_, class, _)| *class == RouteClass::Health);
     let checks = health
@@ -142,7 +142,7 @@ pub fn patterns() -> impl Iterator<Item = &'static str> {
     table().into_iter().map(|(path, ..)| path)
 }
 
-/// A path with its methods; all others are 405 with `Allow`.
+/// A path with its methods. All other methods get 405 with `Allow`.
 fn resource(
     path: &str,
     class: RouteClass,
@@ -165,7 +165,7 @@ fn resource(
         .wrap(from_fn(move |request, next| middleware::admit(class, request, next)))
 }
 
-/// The methods that a route of this one answers: to HEAD, the server leaves out the body.
+/// The methods that a route of this method supports. For HEAD, the server leaves out the body.
 fn answered(method: &Method) -> Vec<Method> {
     match *method {
         Method::GET => vec![Method::GET, Method::HEAD],
@@ -173,7 +173,7 @@ fn answered(method: &Method) -> Vec<Method> {
     }
 }
 
-/// 201 with what was made, or 200 with what was there.
+/// Answers 201 with a new row, or 200 with an existing one.
 fn created_or_there(is_new: bool, row: &impl Serialize) -> HttpResponse {
     let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.json(row)

@@ -1,4 +1,4 @@
-//! Pages of lists: read only where the caller has not the same one already, and linked to their neighbours.
+//! Answers with pages of lists: links to the neighbouring pages, and 304 where the caller has the page already.
 
 use actix_web::http::header::{ETAG, EntityTag, Header, IfNoneMatch, LINK};
 use actix_web::{HttpRequest, HttpResponse};
@@ -13,48 +13,49 @@ use utoipa::ToSchema;
 use super::links;
 use crate::problem::ApiError;
 use crate::query::Query;
-use crate::searches::Asker;
+use crate::searches::Searcher;
 use crate::state::State;
 use crate::usage;
 
-/// A part of a list, with links to the parts around it.
+/// A page of a list, with links to the next and previous page.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PageBody<T> {
-    /// How many there are in the whole list; exact up to 1,000.
+    /// Number of rows in the whole list, counted up to 1,000.
     #[schema(minimum = 0, maximum = 1000, example = 137)]
     count: u32,
-    /// False where there are more than `count`.
+    /// False if the list has more rows than `count`.
     #[schema(example = true)]
     count_exact: bool,
-    /// Where the list goes on; null exactly when nothing follows.
+    /// Link to the next page; null if this is the last one.
     #[schema(format = Uri, required = true)]
     next: Option<String>,
-    /// What comes before; null on the first page.
+    /// Link to the previous page; null on the first page.
     #[schema(format = Uri, required = true)]
     previous: Option<String>,
-    /// In the list's order.
+    /// The rows of this page, in the list's order.
     #[schema(max_items = 50)]
     results: Vec<T>,
 }
 
-/// What was asked for, or that the caller has it already.
+/// The page, or that the caller has it already.
 enum Answer<T> {
     Page(EntityTag, Page<T>),
     NotModified(EntityTag),
 }
 
-/// What a page costs.
+/// How the cost of a page depends on the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cost {
-    /// The same, whatever there is.
+    /// It is bounded whatever data there is.
     Fixed,
-    /// More the more there is: the list is searched, or asked near a place.
+    /// It grows with the data: the list has a search text or a radius.
     Search,
 }
 
 /// Answers with the page of a list that the query asks for.
 ///
-/// The list is bound to `scope`, is shown to `viewer` once the database has confirmed them, and is read by `load` as of the moment it is given.
+/// `scope` binds the list's cursors. `viewer` is confirmed by the database first. `load` reads the page as of the time
+/// that it is given.
 pub(super) async fn answer<T: Serialize + Send + 'static>(
     state: &State,
     request: &HttpRequest,
@@ -68,7 +69,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     let now = state.clock.now();
     let base = links::base(state, request);
     let tag = {
-        // All that decides the body, but for what the validator says.
+        // Everything that decides the body, except the content that the validator covers.
         let viewer = viewer.map(|viewer| viewer.id);
         let asked = format!("{} {base} {} {viewer:?}", env!("CARGO_PKG_VERSION"), request.uri());
         let tags = state.tags.clone();
@@ -82,13 +83,13 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
                 Ok(Answer::NotModified(tag))
             }
             IfNoneMatch::Items(_) => Ok(Answer::Page(tag, load(c, &wanted, now)?)),
-            // Any page will do, as long as there is one.
+            // `*` matches any page that exists.
             IfNoneMatch::Any => load(c, &wanted, now).map(|_| Answer::NotModified(tag)),
         }
     };
     let answer = match cost {
         Cost::Fixed => state.read(read).await?,
-        Cost::Search => state.search(Asker::of(request), read).await?,
+        Cost::Search => state.search(Searcher::of(request), read).await?,
     };
     let (tag, page) = match answer {
         Answer::NotModified(tag) => {
@@ -116,7 +117,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     Ok(response.json(body))
 }
 
-/// RFC 8288.
+/// The `Link` header (RFC 8288).
 fn link_header<T>(body: &PageBody<T>) -> Option<String> {
     let links = [(&body.next, "next"), (&body.previous, "prev")];
     let links: Vec<_> = links

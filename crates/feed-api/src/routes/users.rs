@@ -1,4 +1,4 @@
-//! Accounts and what others see of them.
+//! The caller's own account, and public profiles.
 
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -13,7 +13,7 @@ use crate::extract::{Body, PathId};
 use crate::problem::ApiError;
 use crate::state::State;
 
-/// The caller's account.
+/// Shows the caller's account.
 #[utoipa::path(
     get,
     path = "/api/users/me/",
@@ -29,7 +29,7 @@ pub(super) async fn me(state: Data<State>, Caller(caller): Caller) -> Result<Htt
 
 /// Changes the caller's account.
 ///
-/// Another password ends all tokens of the account; the answer has a fresh one.
+/// A new password revokes all tokens of the account. The response then has a new token.
 #[utoipa::path(
     patch,
     path = "/api/users/me/",
@@ -37,8 +37,8 @@ pub(super) async fn me(state: Data<State>, Caller(caller): Caller) -> Result<Htt
     operation_id = "update_me",
     request_body = AccountChange,
     responses(
-        (status = 200, description = "The account as it is now.", body = ChangedProfile),
-        (status = 409, description = "The username is taken."),
+        (status = 200, description = "The changed account.", body = ChangedProfile),
+        (status = 409, description = "Another account has the username."),
     ),
     security(("token" = [])),
 )]
@@ -59,7 +59,7 @@ pub(super) async fn update(
     let mut changed = ChangedProfile { profile, token: None, expires_in: None };
     if let Some(renewed) = renewed {
         request.extensions_mut().insert(Confirmed(Some(renewed)));
-        // It holds a token.
+        // The response has a token, so it must not be stored.
         request.extensions_mut().insert(RouteClass::Session);
         changed.token = Some(state.tokens.issue(renewed, now)?);
         changed.expires_in = Some(state.tokens.ttl());
@@ -72,23 +72,23 @@ pub(super) async fn update(
 pub struct ChangedProfile {
     #[serde(flatten)]
     profile: OwnProfile,
-    /// Where the password changed: what `Authorization: Bearer` takes from now on.
+    /// The new token, to send in `Authorization: Bearer` from now on. Only after a change of password.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     token: Option<String>,
-    /// With the token: seconds.
+    /// Seconds until the new token expires. Only together with `token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u32, required = false, minimum = 1, example = 2_592_000)]
     expires_in: Option<u32>,
 }
 
-/// Deletes the caller's account and everything of theirs: flyers, favorites, follows of both sides.
+/// Deletes the caller's account with their flyers, their favorites, and all follows of and by them.
 #[utoipa::path(
     delete,
     path = "/api/users/me/",
     tag = "users",
     operation_id = "delete_me",
-    responses((status = 204, description = "It is gone, and its tokens with it.")),
+    responses((status = 204, description = "The account is deleted, and its tokens are revoked.")),
     security(("token" = [])),
 )]
 pub(super) async fn delete(
@@ -96,19 +96,19 @@ pub(super) async fn delete(
     request: HttpRequest,
     Caller(caller): Caller,
 ) -> Result<HttpResponse, ApiError> {
-    // However much they have: who was refused once for it would be each time.
+    // Without a time limit: an account with much data would exceed it at every try and could never be deleted.
     state.change(move |database| database.unhurried().write(|c| users::delete(c, caller))).await?;
     Confirmed::end(&request, &state, caller);
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// What everybody may know of a user.
+/// Shows the public profile of a user.
 #[utoipa::path(
     get,
     path = "/api/users/{id}/",
     tag = "users",
     operation_id = "user",
-    params(("id" = i64, Path, minimum = 1, description = "The user.")),
+    params(("id" = i64, Path, minimum = 1, description = "The user's id.")),
     responses(
         (status = 200, description = "The user.", body = Profile),
         (status = 404, description = "There is no such user."),

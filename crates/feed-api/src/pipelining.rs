@@ -1,14 +1,14 @@
-//! The requests of a connection, one at a time.
+//! Bounds HTTP pipelining: a connection's requests are read and answered one at a time.
 //!
-//! The HTTP library takes all that a connection has sent, up to 128 kB. It makes requests of it, which have some 10 kB
-//! each, and answers one after the other before its thread does anything else: who sends thousands of short requests in
-//! a row would stop all others of that thread, and have the memory of the process. So what is sent behind a request waits
-//! outside of the library until that is answered.
+//! The HTTP library reads everything that a connection has sent, up to 128 kB. It parses that into requests of some 10
+//! kB each and answers them all before its thread does anything else. A client that pipelines thousands of short
+//! requests would block every other connection of that thread and use up the process's memory. So bytes behind a
+//! request are held back from the library until that request is answered.
 //!
-//! Nothing here reads HTTP. The library gets bytes up to an empty line, which headers and bodies in chunks end with, and
-//! then more when it has answered, or when whoever answers asks for more of the body.
+//! This module does not parse HTTP. The library gets bytes up to an empty line, because headers and chunked bodies end
+//! with one. It gets more after it has answered, or when the handler reads more of the body.
 
-#![expect(clippy::disallowed_types, reason = "bytes as such: no extractor is among them, but that of a test")]
+#![expect(clippy::disallowed_types, reason = "raw bytes, no extractors but that of a test")]
 
 use std::cell::{Cell, RefCell};
 use std::io::Result;
@@ -30,12 +30,12 @@ use tokio::task::yield_now;
 /// Bytes of headers, or of a body of unknown length, that the library gets at once.
 const PART: usize = 4_096;
 
-/// Bytes of a body of known length that it gets at once: as many as it keeps for whoever reads the body.
+/// Bytes of a body of known length that the library gets at once. The library buffers as many for the handler.
 const BODY_PART: usize = 32_768;
 
-/// What a connection and its requests tell each other; clones are of the same connection.
+/// The pipelining state that a connection shares with its requests. Clones belong to the same connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Turns(Rc<Shared>);
+pub(crate) struct Pipeline(Rc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -43,11 +43,11 @@ struct Shared {
     is_answering: Cell<bool>,
     /// Bytes that the library may still get.
     allowed: Cell<usize>,
-    /// All of these are a body's: it may have empty lines.
+    /// All allowed bytes belong to a body. A body may have empty lines.
     is_body: Cell<bool>,
-    /// Wakes the connection, which has bytes that the library may not get yet.
+    /// Wakes the connection's task when held bytes may be read.
     waiting: RefCell<Option<Waker>>,
-    /// The next request was there before the one before it was answered.
+    /// The next request arrived before the previous one was answered.
     is_pipelined: Cell<bool>,
 }
 
@@ -63,15 +63,16 @@ impl Default for Shared {
     }
 }
 
-impl Turns {
-    /// A request is there: nothing behind it is read until the turn is dropped, but for what is asked for.
-    fn begin(&self) -> Turn {
+impl Pipeline {
+    /// Begins a request. Until the returned value is dropped, the library gets only what [`allow`](Self::allow)
+    /// permits.
+    fn begin(&self) -> ActiveRequest {
         self.0.is_answering.set(true);
         self.0.allowed.set(0);
-        Turn(self.clone())
+        ActiveRequest(self.clone())
     }
 
-    /// Lets the library have so many bytes, all of a body, or up to an empty line.
+    /// Lets the library read so many bytes: all of them where they are a body's, else at most up to an empty line.
     fn allow(&self, bytes: usize, is_body: bool) {
         self.0.allowed.set(bytes);
         self.0.is_body.set(is_body);
@@ -82,51 +83,51 @@ impl Turns {
     }
 }
 
-/// The time in which a request is answered, up to the last byte of the answer.
+/// A request that is being answered. It ends with the last byte of the response, when this is dropped.
 #[derive(Debug)]
-struct Turn(Turns);
+struct ActiveRequest(Pipeline);
 
-impl Drop for Turn {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        let Self(turns) = self;
-        turns.0.is_answering.set(false);
-        turns.allow(PART, false);
+        let Self(pipeline) = self;
+        pipeline.0.is_answering.set(false);
+        pipeline.allow(PART, false);
     }
 }
 
-/// What a connection has sent, and the library may not have yet.
+/// Reads a connection, and holds back what the library may not have yet.
 #[derive(Debug, Default)]
-pub(crate) struct Inlet {
-    turns: Turns,
+pub(crate) struct PipelineReader {
+    pipeline: Pipeline,
     held: Vec<u8>,
-    line: Line,
+    line: EmptyLine,
 }
 
-impl Inlet {
-    /// What its requests need to know of the connection.
-    pub(crate) fn turns(&self) -> &Turns {
-        &self.turns
+impl PipelineReader {
+    /// The state that the connection's requests need.
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
     }
 
     /// Reads from `source` what the library may have.
     ///
-    /// The end of `source`, and its failure, are told while a request is being answered too.
+    /// The end of `source` and its errors are reported at once, even while a request is being answered.
     pub(crate) fn poll_read(
         &mut self,
         source: Pin<&mut impl AsyncRead>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
-        let Shared { is_answering, allowed, waiting, is_pipelined, .. } = &*self.turns.0;
+        let Shared { is_answering, allowed, waiting, is_pipelined, .. } = &*self.pipeline.0;
         let start = buffer.filled().len();
         let was_held = !self.held.is_empty();
         if was_held {
             let fits = self.held.len().min(buffer.remaining());
-            let part = self.line.part(&self.held[..fits], &self.turns);
+            let part = self.line.part(&self.held[..fits], &self.pipeline);
             buffer.put_slice(&self.held[..part]);
             self.held.drain(..part);
             if self.held.is_empty() {
-                // Few connections hold something: the others need no memory for it.
+                // Few connections hold bytes back. The others keep no buffer.
                 self.held = Vec::new();
             }
         } else {
@@ -135,7 +136,7 @@ impl Inlet {
             if read.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let part = self.line.part(read, &self.turns);
+            let part = self.line.part(read, &self.pipeline);
             self.held.extend_from_slice(&read[part..]);
             buffer.set_filled(start + part);
         }
@@ -148,7 +149,7 @@ impl Inlet {
         if is_answering.get() {
             waiting.replace(Some(context.waker().clone()));
         } else {
-            // Long headers, or a body that nobody wanted: the library goes on when others had their turn.
+            // Long headers, or a body that no handler reads: the library goes on after other tasks have run.
             allowed.set(PART);
             context.waker().wake_by_ref();
         }
@@ -158,24 +159,24 @@ impl Inlet {
 
 /// Finds empty lines.
 #[derive(Debug)]
-struct Line {
-    /// The line that is being read has nothing yet.
+struct EmptyLine {
+    /// The current line has no characters yet.
     is_empty: bool,
-    /// A line that is not empty was read since the last part.
+    /// A line with text was read since the last empty line.
     is_after_text: bool,
 }
 
-impl Default for Line {
+impl Default for EmptyLine {
     fn default() -> Self {
         Self { is_empty: true, is_after_text: false }
     }
 }
 
-impl Line {
-    /// How many of these bytes the library may have: up to the first empty line behind one with text, but in a body of
-    /// known length.
-    fn part(&mut self, bytes: &[u8], turns: &Turns) -> usize {
-        let Shared { allowed, is_body, .. } = &*turns.0;
+impl EmptyLine {
+    /// Returns how many of these bytes the library may have: up to the first empty line after a line with text. A body
+    /// of known length is not searched for empty lines.
+    fn part(&mut self, bytes: &[u8], pipeline: &Pipeline) -> usize {
+        let Shared { allowed, is_body, .. } = &*pipeline.0;
         let read = if is_body.get() { 0 } else { allowed.get() };
         for (n, byte) in bytes.iter().take(read).enumerate() {
             match byte {
@@ -195,20 +196,20 @@ impl Line {
     }
 }
 
-/// Answers the requests of a connection one at a time.
+/// Middleware that answers the requests of a connection one at a time.
 ///
 /// # Errors
-/// What lies within.
+/// Those of the inner service.
 pub(crate) async fn one_at_a_time(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> std::result::Result<ServiceResponse<Answer>, Error> {
-    let turns = request.conn_data::<Turns>().cloned();
-    let turn = turns.as_ref().map(Turns::begin);
-    if let Some(turns) = turns {
-        if turns.0.is_pipelined.take() {
-            // Others come first, and those too whom the thread has not looked for yet. In a task of its own it is not cut
-            // short by whatever else wakes this one.
+) -> std::result::Result<ServiceResponse<ResponseBody>, Error> {
+    let pipeline = request.conn_data::<Pipeline>().cloned();
+    let active = pipeline.as_ref().map(Pipeline::begin);
+    if let Some(pipeline) = pipeline {
+        if pipeline.0.is_pipelined.take() {
+            // Other connections come first, including those whose events the thread has not polled yet. The yield runs
+            // in a task of its own, so that other wake-ups of this task do not cut it short.
             let _ = rt::spawn(yield_now()).await;
         }
         match request.take_payload() {
@@ -217,23 +218,25 @@ pub(crate) async fn one_at_a_time(
                 let headers = request.headers();
                 let length = headers.get(CONTENT_LENGTH).filter(|_| !headers.contains_key(TRANSFER_ENCODING));
                 let left = length.and_then(|text| text.to_str().ok()?.parse().ok());
-                request.set_payload(Payload::Stream { payload: Box::pin(Asked { payload, left, turns }) });
+                request.set_payload(Payload::Stream {
+                    payload: Box::pin(PacedBody { payload, left, pipeline }),
+                });
             }
         }
     }
     let response = next.call(request).await?.map_into_boxed_body();
-    Ok(response.map_body(|_, body| Answer { body, _turn: turn }))
+    Ok(response.map_body(|_, body| ResponseBody { body, _active: active }))
 }
 
-/// A body of a request that is read as it is asked for.
-struct Asked {
+/// A request's body, read from the connection only as fast as the handler reads it.
+struct PacedBody {
     payload: Payload,
-    /// Bytes to come, where they are known.
+    /// Bytes still to come, if the length is known.
     left: Option<usize>,
-    turns: Turns,
+    pipeline: Pipeline,
 }
 
-impl Stream for Asked {
+impl Stream for PacedBody {
     type Item = std::result::Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -241,7 +244,7 @@ impl Stream for Asked {
         match &next {
             Poll::Pending => {
                 let part = self.left.map_or(PART, |left| left.min(BODY_PART));
-                self.turns.allow(part, self.left.is_some());
+                self.pipeline.allow(part, self.left.is_some());
             }
             Poll::Ready(Some(Ok(bytes))) => {
                 self.left = self.left.map(|left| left.saturating_sub(bytes.len()));
@@ -252,14 +255,14 @@ impl Stream for Asked {
     }
 }
 
-/// The body of an answer, whose end is that of its turn.
+/// A response's body. The request ends when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ResponseBody {
     body: BoxBody,
-    _turn: Option<Turn>,
+    _active: Option<ActiveRequest>,
 }
 
-impl MessageBody for Answer {
+impl MessageBody for ResponseBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
@@ -291,22 +294,22 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     use super::{one_at_a_time, yield_now};
-    use crate::patient::Patient;
+    use crate::connection::TimedStream;
 
-    /// What a request says of itself in its answer.
+    /// Answers with the request's method, path and body length.
     async fn echo(request: HttpRequest, body: web::Bytes) -> String {
         format!("<{} {} {}>", request.method(), request.path(), body.len())
     }
 
-    /// Sends `bytes` at once to a service on one thread, and returns all answers, until it hangs up, and how many requests
-    /// at most were taken on between two turns of another task of that thread, which waits until the thread has looked for
-    /// what is new.
+    /// Sends `bytes` at once to a service on one thread. Returns all responses until the service hangs up, and how many
+    /// requests at most began between two runs of another task of that thread. That task yields until the thread has
+    /// polled for new events.
     fn exchange(bytes: Vec<u8>) -> (String, usize) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut reader = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut writer = reader.try_clone().unwrap();
         let client = std::thread::spawn(move || {
-            // Who has heard enough hangs up.
+            // The service may hang up before it has read everything.
             let writing = std::thread::spawn(move || writer.write_all(&bytes));
             let mut reply = Vec::new();
             let _ = reader.read_to_end(&mut reply);
@@ -326,15 +329,15 @@ mod tests {
                 .wrap(from_fn(one_at_a_time));
             let http = HttpService::build()
                 .client_disconnect_timeout(Duration::from_secs(1))
-                .on_connect_ext(|stream: &Patient, data| {
-                    data.insert(stream.turns().clone());
+                .on_connect_ext(|stream: &TimedStream, data| {
+                    data.insert(stream.pipeline().clone());
                 })
                 .h1(map_config(app.into_factory(), |()| AppConfig::default()));
             let http = http.new_service(()).await.unwrap();
             let (stream, peer) = listener.accept().unwrap();
             stream.set_nonblocking(true).unwrap();
             let stream = TcpStream::from_std(stream).unwrap();
-            let stream = Patient::new(stream, Duration::from_secs(60), None);
+            let stream = TimedStream::new(stream, Duration::from_secs(60), None);
             let served = rt::spawn(http.call((stream, Some(peer))));
             let observer = rt::spawn(async move {
                 let mut most = 0;
@@ -350,20 +353,20 @@ mod tests {
         (client.join().unwrap(), most)
     }
 
-    /// What requests have said of themselves.
+    /// The echoes in the responses.
     fn echoes(replies: &str) -> Vec<&str> {
         replies.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()).collect()
     }
 
     #[test]
-    fn others_have_their_turn_between_two_requests_of_a_connection() {
+    fn other_tasks_run_between_two_requests_of_a_connection() {
         let request = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
         let last = "GET /z HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
         let (replies, most) = exchange([request.repeat(3_000), last.repeat(100)].concat().into_bytes());
         let answered = echoes(&replies);
-        assert_eq!(answered.len(), 3_001, "nothing is answered behind the last one");
+        assert_eq!(answered.len(), 3_001, "nothing is answered after `connection: close`");
         assert_eq!(answered[3_000], "GET /z 0");
-        // One that had just come, and one that was there already.
+        // One that had just arrived, and one that was held back.
         assert!(most <= 2, "{most}");
     }
 
@@ -416,7 +419,7 @@ mod tests {
             "GET /7 0",
             "POST /8 2",
         ];
-        assert_eq!(echoes(&replies), expected, "the answer to HEAD has no body, and its own length");
+        assert_eq!(echoes(&replies), expected, "the response to HEAD has no body");
         assert_eq!(replies.matches("HTTP/1.1 200 OK").count(), expected.len() + 1);
         assert!(most <= 2, "{most}");
     }

@@ -30,7 +30,7 @@ pub(crate) async fn keep_log_short(state: State) {
             match shorten(&state, bytes, held_at).await {
                 Ok(held) => held_at = held,
                 Err(error) => {
-                    tracing::warn!(error = %with_causes(&error), "the database's write-ahead log could not be emptied")
+                    tracing::warn!(error = %with_causes(&error), "the database's write-ahead log could not be emptied");
                 }
             }
         }

@@ -22,7 +22,7 @@ pub const BODY_LIMIT: usize = 128 * 1024;
 
 /// Extracts a JSON body and validates it by the rules of its type.
 ///
-/// All bodies are read by this extractor. Those of actix-web would decompress a body, to any size.
+/// All bodies are read by this extractor, within the limits of [`crate::in_flight`].
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 

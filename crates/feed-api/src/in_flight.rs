@@ -1,4 +1,5 @@
-//! Limits on what is in flight: each caller's concurrent requests, and the bytes of bodies that are still arriving.
+//! Limits on what is in flight: each caller's concurrent requests, and the bytes of bodies that are arriving
+//! or leaving.
 //!
 //! A request takes its permit for work only after its body has arrived, so slow bodies do not block anybody's work.
 //! Until then these limits apply: the bytes of all bodies together bound the memory, and no caller can use all of it.
@@ -14,6 +15,9 @@ use crate::problem::{ApiError, Busy};
 /// Bytes of each body that are not counted. Most bodies are shorter, so a caller who sends many long ones does not keep
 /// others from signing in.
 const FREE: usize = 4 * 1024;
+
+/// Bytes of each response that are not counted. A page of 50 flyers usually has fewer.
+const FREE_RESPONSE: usize = 64 * 1024;
 
 /// One caller may use a fraction of all bytes: one in so many.
 const SHARE: usize = 4;
@@ -91,6 +95,25 @@ impl InFlight {
         ArrivingBody { in_flight: self.clone(), key: caller.and_then(Key::of), received: 0 }
     }
 
+    /// Reserves the bytes of a response to `caller` until the returned value is dropped.
+    ///
+    /// Short responses are not counted: the limit of concurrent requests bounds them.
+    ///
+    /// # Errors
+    /// [`ApiError::TooManyAtOnce`] where the caller exceeds its share, [`ApiError::Busy`] where all bodies together
+    /// exceed the limit.
+    pub(crate) fn response(
+        self: &Arc<Self>,
+        caller: &Caller,
+        bytes: usize,
+    ) -> Result<LeavingResponse, ApiError> {
+        let (key, bytes) = (Key::of(caller), bytes.saturating_sub(FREE_RESPONSE));
+        if bytes > 0 {
+            self.reserve(key, bytes)?;
+        }
+        Ok(LeavingResponse { in_flight: self.clone(), key, bytes })
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -142,6 +165,20 @@ pub(crate) struct InFlightRequest {
 impl Drop for InFlightRequest {
     fn drop(&mut self) {
         self.in_flight.counts().release(self.key, CallerCounts { requests: 1, bytes: 0 });
+    }
+}
+
+/// A response that is being sent. Its bytes are no longer counted when this is dropped.
+#[derive(Debug)]
+pub(crate) struct LeavingResponse {
+    in_flight: Arc<InFlight>,
+    key: Option<Key>,
+    bytes: usize,
+}
+
+impl Drop for LeavingResponse {
+    fn drop(&mut self) {
+        self.in_flight.counts().release(self.key, CallerCounts { requests: 0, bytes: self.bytes });
     }
 }
 

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod caller;
 mod checkpoints;
 pub mod commands;
+mod compression;
 pub mod concurrency;
 pub mod config;
 mod connection;

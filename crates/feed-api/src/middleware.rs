@@ -1,8 +1,11 @@
 //! Middleware: admission of requests, errors in one shape, caching headers, CORS.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use actix_cors::Cors;
 use actix_http::ConnectionType;
-use actix_web::body::{BoxBody, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
@@ -10,11 +13,14 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
 use crate::auth::Confirmed;
 use crate::caller::Caller;
+use crate::compression::Constant;
 use crate::config::{CorsOrigins, CorsPolicy};
+use crate::in_flight::{InFlightRequest, LeavingResponse};
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
 use crate::routes::RouteClass;
@@ -52,7 +58,10 @@ pub(crate) async fn admit(
     let admitted =
         allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.in_flight.begin(&caller));
     let mut response = match admitted {
-        Ok(_in_flight) => handle(&state, request, next).await?,
+        Ok(in_flight) => {
+            let response = handle(&state, request, next).await?;
+            counted_until_sent(&state, &caller, in_flight, response)
+        }
         Err(problem) => request.error_response(problem),
     };
     if let Some(left) = left {
@@ -92,6 +101,50 @@ pub(crate) async fn close_after_429(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response)
+}
+
+/// Counts the request as in flight, and the bytes of a long response, until the response was sent.
+///
+/// A caller who does not read responses would otherwise hold as many as it has connections, whatever their length.
+fn counted_until_sent(
+    state: &State,
+    caller: &Caller,
+    request: InFlightRequest,
+    response: ServiceResponse<BoxBody>,
+) -> ServiceResponse<BoxBody> {
+    // All responses share the bytes of a constant body.
+    let is_shared = response.response().extensions().contains::<Constant>();
+    let bytes = match response.response().body().size() {
+        BodySize::Sized(bytes) if !is_shared => usize::try_from(bytes).unwrap_or(usize::MAX),
+        _ => 0,
+    };
+    match state.in_flight.response(caller, bytes) {
+        Ok(leaving) => {
+            response.map_body(|_, body| BoxBody::new(CountedBody { body, _counted: (request, leaving) }))
+        }
+        Err(problem) => response.into_response(problem.error_response()),
+    }
+}
+
+/// A response's body that is counted until it was sent.
+struct CountedBody {
+    body: BoxBody,
+    _counted: (InFlightRequest, LeavingResponse),
+}
+
+impl MessageBody for CountedBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }
 
 /// Calls the handler, and notes whether the database has confirmed or refuted the caller's token.

@@ -8,8 +8,6 @@
 //! This module does not parse HTTP. The library gets bytes up to an empty line, because headers and chunked bodies end
 //! with one. It gets more after it has answered, or when the handler reads more of the body.
 
-#![expect(clippy::disallowed_types, reason = "raw bytes, no extractors but that of a test")]
-
 use std::cell::{Cell, RefCell};
 use std::io::Result;
 use std::pin::Pin;

@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, REFERRER_POLICY};
-use actix_web::web::{Data, Path};
+use actix_web::web::{Bytes, Data, Path};
 use utoipa_swagger_ui::Config;
 
+use crate::compression::Constant;
 use crate::openapi;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -30,12 +31,16 @@ pub(super) async fn document(state: Data<State>) -> HttpResponse {
         "" => Cow::Borrowed(DOCUMENT.as_str()),
         path => Cow::Owned(openapi::json(path)),
     };
-    HttpResponse::Ok().insert_header(ContentType::json()).body(document)
+    let document = match document {
+        Cow::Borrowed(document) => Bytes::from_static(document.as_bytes()),
+        Cow::Owned(document) => Bytes::from(document),
+    };
+    constant(HttpResponse::Ok().insert_header(ContentType::json()).body(document), "openapi.json")
 }
 
 pub(super) async fn index(state: Data<State>) -> HttpResponse {
     let page = PAGE.replace("{docs}", &format!("{}/api/docs", base_path(&state)));
-    answer("text/html; charset=utf-8", page.into_bytes())
+    answer("text/html; charset=utf-8", Bytes::from(page))
 }
 
 pub(super) async fn asset(state: Data<State>, name: Path<String>) -> Result<HttpResponse, ApiError> {
@@ -48,10 +53,21 @@ pub(super) async fn asset(state: Data<State>, name: Path<String>) -> Result<Http
     let found = utoipa_swagger_ui::serve(&name, Arc::new(config));
     let found = found.map_err(|e| feed_core::Error::Internal(e.to_string().into()))?;
     let file = found.ok_or(ApiError::NoRoute)?;
-    Ok(answer(&file.content_type, file.bytes.into_owned()))
+    let bytes = match file.bytes {
+        // The binary's own: all responses share them.
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => Bytes::from(bytes),
+    };
+    Ok(constant(answer(&file.content_type, bytes), &name))
 }
 
-fn answer(content_type: &str, bytes: Vec<u8>) -> HttpResponse {
+/// Marks a response whose body is the same for every caller.
+fn constant(mut response: HttpResponse, name: &str) -> HttpResponse {
+    response.extensions_mut().insert(Constant(name.to_owned()));
+    response
+}
+
+fn answer(content_type: &str, bytes: Bytes) -> HttpResponse {
     HttpResponse::Ok()
         .content_type(content_type)
         .insert_header((CONTENT_SECURITY_POLICY, POLICY))

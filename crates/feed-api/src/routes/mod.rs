@@ -13,14 +13,14 @@ pub(crate) mod users;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
-use actix_web::middleware::{Compress, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, Route, guard, web};
 use serde::Serialize;
 
 pub(crate) use links::LocalAddress;
 
 use crate::problem::ApiError;
-use crate::{middleware, telemetry};
+use crate::{compression, middleware, telemetry};
 
 /// The class of a route: which limits and caching headers it has.
 ///
@@ -119,7 +119,7 @@ pub fn configure(app: &mut web::ServiceConfig) {
     }
     let no_route = web::to(async || Err::<&str, _>(ApiError::NoRoute));
     let admit = from_fn(|request, next| middleware::admit(RouteClass::Standard, request, next));
-    app.default_service(no_route.wrap(Compress::default()).wrap(admit));
+    app.default_service(no_route.wrap(from_fn(compression::compress)).wrap(admit));
 }
 
 /// Registers only the health checks, for the private listener.
@@ -161,7 +161,7 @@ fn resource(
     });
     // Compression is admitted too: it refuses callers who take no coding at all.
     resource
-        .wrap(Compress::default())
+        .wrap(from_fn(compression::compress))
         .wrap(from_fn(move |request, next| middleware::admit(class, request, next)))
 }
 

@@ -66,9 +66,9 @@ pub struct Flyer {
     pub expired: bool,
 }
 
-/// A user's favorite, with copies of the flyer's columns that the feed of favorites filters and sorts by.
-///
-/// Triggers in the database update the copies when the flyer changes.
+/// A user's favorite.
+// It has copies of the flyer's columns that the feed of favorites filters and sorts by. Triggers in the database update
+// them when the flyer changes. The doc comment does not say so, because it becomes text of the OpenAPI document.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable, Serialize, ToSchema)]
 #[diesel(table_name = favorites, treat_none_as_default_value = false)]
 pub struct Favorite {

@@ -209,8 +209,8 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
     logging::start(&log, log_format);
     for variable in config::shown_to_all(definition, matches) {
         tracing::warn!(
-            "the secret in {variable} was given on the command line, where everybody who can list processes can read it: \
-             set the environment variable instead"
+            "the secret in {variable} was given on the command line, where everybody who can list processes can read \
+             it: set the environment variable instead"
         );
     }
     match command {

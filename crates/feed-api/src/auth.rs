@@ -23,7 +23,7 @@ pub struct Caller(pub Identity);
 pub struct Viewer(pub Option<Identity>);
 
 impl Viewer {
-    /// The caller, who must be signed in.
+    /// Returns the signed-in caller.
     ///
     /// # Errors
     /// [`ApiError::NoToken`].
@@ -50,7 +50,7 @@ impl Viewer {
 
     /// As [`of`](Self::of), for a handler. A handler answers with success only after the database has confirmed the
     /// caller.
-    fn asked(request: &HttpRequest) -> Result<Self, ApiError> {
+    fn for_handler(request: &HttpRequest) -> Result<Self, ApiError> {
         let viewer = Self::of(request)?;
         request.extensions_mut().insert(Confirmed(viewer.0));
         Ok(viewer)
@@ -101,7 +101,7 @@ impl FromRequest for Viewer {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::asked(request))
+        ready(Self::for_handler(request))
     }
 }
 
@@ -110,6 +110,6 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Viewer::asked(request).and_then(Viewer::required).map(Self))
+        ready(Viewer::for_handler(request).and_then(Viewer::required).map(Self))
     }
 }

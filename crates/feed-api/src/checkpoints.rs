@@ -13,7 +13,7 @@ use crate::state::State;
 /// How often the length of the write-ahead log is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long writes wait at most while the log is emptied.
+/// How long emptying the log may hold up writes at most.
 const WRITES_WAIT: Duration = Duration::from_millis(100);
 
 /// Above this length, searches are paused to empty the log. Searches may read for long, and one after the other.
@@ -30,7 +30,7 @@ pub(crate) async fn keep_log_short(state: State) {
             match shorten(&state, bytes, held_at).await {
                 Ok(held) => held_at = held,
                 Err(error) => {
-                    tracing::warn!(error = %with_causes(&error), "the database's write-ahead log could not be emptied");
+                    tracing::warn!(error = %with_causes(&error), "the write-ahead log stays long");
                 }
             }
         }

@@ -24,7 +24,7 @@ const BYTES: usize = 1 << 20;
 /// How long the process waits at its end for the queue to be written.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The target of panics, which are logged whatever the filter is.
+/// The tracing target of panics. The filter never excludes it.
 const PANIC: &str = "panic";
 
 /// The format of log lines.

@@ -53,7 +53,7 @@ pub(crate) async fn admit(
     let (left, allowed) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller)) {
         None => (None, Ok(())),
         Some(Ok(left)) => (Some(left), Ok(())),
-        Some(Err(spent)) => (Some(spent.left()), Err(spent.problem())),
+        Some(Err(exhausted)) => (Some(exhausted.left()), Err(exhausted.problem())),
     };
     let admitted =
         allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.in_flight.begin(&caller));

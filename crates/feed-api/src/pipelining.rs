@@ -1,7 +1,7 @@
 //! Bounds HTTP pipelining: a connection's requests are read and answered one at a time.
 //!
-//! The HTTP library reads everything that a connection has sent, up to 128 kB. It parses that into requests of some 10
-//! kB each and answers them all before its thread does anything else. A client that pipelines thousands of short
+//! The HTTP library reads everything that a connection has sent, up to 128 kB. It parses that into requests of some
+//! 10 kB each, and answers them all before its thread does anything else. A client that pipelines thousands of short
 //! requests would block every other connection of that thread and use up the process's memory. So bytes behind a
 //! request are held back from the library until that request is answered.
 //!

@@ -54,8 +54,8 @@ impl Limiter {
     /// Sign-ins are counted by network, because callers have no account before they have signed in.
     ///
     /// # Errors
-    /// [`Spent`] where the quota is used up.
-    pub(crate) fn count(&self, class: RouteClass, caller: &Caller) -> Option<Result<Left, Spent>> {
+    /// [`Exhausted`] where the quota is used up.
+    pub(crate) fn count(&self, class: RouteClass, caller: &Caller) -> Option<Result<Remaining, Exhausted>> {
         match class {
             RouteClass::Health => None,
             RouteClass::SignIn => {
@@ -133,7 +133,7 @@ impl ShrinkableKeyedStateStore<Key> for Known {
 
 /// What is left of a quota.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Left {
+pub(crate) struct Remaining {
     name: &'static str,
     most: u32,
     requests: u32,
@@ -141,8 +141,8 @@ pub(crate) struct Left {
 
 /// A quota that is used up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Spent {
-    left: Left,
+pub(crate) struct Exhausted {
+    left: Remaining,
     /// Seconds until one more request is allowed.
     wait: u64,
 }
@@ -154,19 +154,19 @@ impl Limit {
         Some(Self { name, most, limiter })
     }
 
-    fn count(&self, key: Key) -> Result<Left, Spent> {
-        let left = |requests| Left { name: self.name, most: self.most.get(), requests };
+    fn count(&self, key: Key) -> Result<Remaining, Exhausted> {
+        let left = |requests| Remaining { name: self.name, most: self.most.get(), requests };
         match self.limiter.check_key(&key) {
             Ok(state) => Ok(left(state.remaining_burst_capacity())),
             Err(until) => {
                 let wait = until.wait_time_from(self.limiter.clock().now());
-                Err(Spent { left: left(0), wait: wait.as_secs() + 1 })
+                Err(Exhausted { left: left(0), wait: wait.as_secs() + 1 })
             }
         }
     }
 }
 
-impl Left {
+impl Remaining {
     /// Writes the `RateLimit` headers of a response.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         let Self { name, most, requests } = self;
@@ -182,14 +182,14 @@ impl Left {
     }
 }
 
-impl Spent {
+impl Exhausted {
     /// The error for the caller.
     pub(crate) fn problem(self) -> ApiError {
         ApiError::TooMany(self.wait)
     }
 
     /// The quota, for the headers.
-    pub(crate) fn left(self) -> Left {
+    pub(crate) fn left(self) -> Remaining {
         self.left
     }
 }
@@ -206,8 +206,8 @@ mod tests {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
         let left: Vec<_> = (0..3).map(|_| limit.count(Key::Account(1)).unwrap().requests).collect();
         assert_eq!(left, [2, 1, 0]);
-        let spent = limit.count(Key::Account(1)).unwrap_err();
-        assert!((1..=20).contains(&spent.wait), "one of three a minute: {}", spent.wait);
+        let exhausted = limit.count(Key::Account(1)).unwrap_err();
+        assert!((1..=20).contains(&exhausted.wait), "one of three a minute: {}", exhausted.wait);
         assert_eq!(limit.count(Key::Account(2)).unwrap().requests, 2);
     }
 

@@ -121,7 +121,7 @@ impl Server {
         let address_limit = AddressLimit::new(per_address);
         let public =
             public(self.listener, &self.state, self.cors, self.workers, &self.limits, &address_limit)?;
-        let stopped = actix_web::rt::spawn(stop::when_told(
+        let stopped = actix_web::rt::spawn(stop::on_signal(
             signals,
             self.state,
             drain_delay,

@@ -37,13 +37,13 @@ const READINESS: Duration = Duration::from_secs(2);
 pub struct State {
     /// The database, with the limits of requests.
     pub database: Database,
-    /// Signs and reads tokens.
+    /// Signs and verifies tokens.
     pub tokens: Tokens,
     /// Counts wrong passwords in a row.
     pub attempts: Arc<Attempts>,
-    /// Signs cursors.
+    /// The key that signs cursors.
     pub cursors: CursorKey,
-    /// The key that ETags of pages are made with.
+    /// The key that makes the `ETag`s of pages.
     pub tags: TagKey,
     /// The time by which validity is judged.
     pub clock: Clock,

@@ -43,7 +43,7 @@ impl Signals {
 /// stops everything at once.
 ///
 /// The private server stops last, so that metrics can be read until the end.
-pub(crate) async fn when_told(
+pub(crate) async fn on_signal(
     mut signals: Signals,
     state: State,
     drain_delay: Duration,

@@ -15,7 +15,7 @@ const OF_DATABASE: u64 = 4;
 ///
 /// The initial limit, often 1,024, is for programs that use `select`. Once all files are open, no connection is
 /// accepted and the database cannot be reached either.
-pub(super) fn fitted(config: &ServeConfig) -> ServeConfig {
+pub(super) fn raise_limit(config: &ServeConfig) -> ServeConfig {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let Rlimit { current, .. } = getrlimit(Resource::Nofile);

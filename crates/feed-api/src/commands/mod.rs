@@ -181,7 +181,7 @@ pub fn run() -> ExitCode {
             Some(line) => Err(StartError::Value(line)),
             None if error.use_stderr() => return misused(&error),
             // Help and the like.
-            None => output::written(error.print()),
+            None => output::flushed(error.print()),
         },
     };
     match result {
@@ -209,8 +209,8 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
     logging::start(&log, log_format);
     for variable in config::shown_to_all(definition, matches) {
         tracing::warn!(
-            "the secret in {variable} was given on the command line, where everybody who can list processes can read it: \
-             set the environment variable instead"
+            "the secret in {variable} was given on the command line, where everybody who can list processes can read \
+             it: set the environment variable instead"
         );
     }
     match command {
@@ -229,7 +229,7 @@ fn execute(cli: Cli, definition: &clap::Command, matches: &ArgMatches) -> Result
 fn serve(config: &ServeConfig) -> Result<(), StartError> {
     // Errors in the configuration are reported before the database is touched.
     check(config)?;
-    let config = &files::fitted(config);
+    let config = &files::raise_limit(config);
     let listener = server::bind(&config.bind)?;
     let private = config.admin.listen()?;
     let database = config.database.open_current(config.migrate)?;

@@ -12,14 +12,14 @@ use crate::config::StartError;
 /// written, for example on a full disk.
 pub(super) fn print(text: impl Display) -> Result<(), StartError> {
     let text = format!("{text}\n");
-    written(io::stdout().lock().write_all(text.as_bytes()))
+    flushed(io::stdout().lock().write_all(text.as_bytes()))
 }
 
 /// Flushes stdout after a write with this result.
 ///
 /// # Errors
 /// As [`print()`].
-pub(super) fn written(result: io::Result<()>) -> Result<(), StartError> {
+pub(super) fn flushed(result: io::Result<()>) -> Result<(), StartError> {
     match result.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(StartError::NoReader),
         result => result.map_err(StartError::io("cannot write to stdout")),

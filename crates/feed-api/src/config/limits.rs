@@ -53,8 +53,8 @@ pub struct LimitConfig {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_requests_per_caller: u32,
 
-    /// MiB of request bodies that are still arriving; more are refused with 503. One caller may have a quarter of it.
-    /// The first 4 KiB of each body do not count.
+    /// MiB of request bodies that are still arriving, and of responses that are still leaving; more are refused with 503.
+    /// One caller may have a quarter of it. The first 4 KiB of a body and 64 KiB of a response do not count.
     #[arg(long, env = "FEED_BODY_MEMORY", value_name = "MIB",
           default_value_t = Self::DEFAULT.body_memory, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub body_memory: u32,

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 // What breaks, a module a theme.
+mod answers;
 mod backup;
 mod bodies;
 mod callers;

@@ -13,6 +13,7 @@ pub mod concurrency;
 pub mod config;
 mod connection;
 pub mod extract;
+mod held_body;
 pub mod in_flight;
 pub mod log_throttle;
 pub mod logging;

@@ -1,8 +1,5 @@
 //! Middleware: admission of requests, errors in one shape, caching headers, CORS.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use actix_cors::Cors;
 use actix_http::ConnectionType;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
@@ -13,14 +10,14 @@ use actix_web::http::header::{
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::web::Bytes;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
 use crate::auth::Confirmed;
 use crate::caller::Caller;
 use crate::compression::Constant;
 use crate::config::{CorsOrigins, CorsPolicy};
-use crate::in_flight::{InFlightRequest, LeavingResponse};
+use crate::held_body::HeldBody;
+use crate::in_flight::InFlightRequest;
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
 use crate::routes::RouteClass;
@@ -119,31 +116,8 @@ fn counted_until_sent(
         _ => 0,
     };
     match state.in_flight.response(caller, bytes) {
-        Ok(leaving) => {
-            response.map_body(|_, body| BoxBody::new(CountedBody { body, _counted: (request, leaving) }))
-        }
+        Ok(leaving) => response.map_body(|_, body| BoxBody::new(HeldBody::new(body, (request, leaving)))),
         Err(problem) => response.into_response(problem.error_response()),
-    }
-}
-
-/// A response's body that is counted until it was sent.
-struct CountedBody {
-    body: BoxBody,
-    _counted: (InFlightRequest, LeavingResponse),
-}
-
-impl MessageBody for CountedBody {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
     }
 }
 

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -24,6 +24,8 @@ use actix_web::{Error, HttpMessage, rt};
 use futures_core::Stream;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::task::yield_now;
+
+use crate::held_body::HeldBody;
 
 /// Bytes of headers, or of a body of unknown length, that the library gets at once.
 const PART: usize = 4_096;
@@ -83,7 +85,7 @@ impl Pipeline {
 
 /// A request that is being answered. It ends with the last byte of the response, when this is dropped.
 #[derive(Debug)]
-struct ActiveRequest(Pipeline);
+pub(crate) struct ActiveRequest(Pipeline);
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
@@ -201,7 +203,7 @@ impl EmptyLine {
 pub(crate) async fn one_at_a_time(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
-) -> std::result::Result<ServiceResponse<ResponseBody>, Error> {
+) -> std::result::Result<ServiceResponse<HeldBody<Option<ActiveRequest>>>, Error> {
     let pipeline = request.conn_data::<Pipeline>().cloned();
     let active = pipeline.as_ref().map(Pipeline::begin);
     if let Some(pipeline) = pipeline {
@@ -223,7 +225,7 @@ pub(crate) async fn one_at_a_time(
         }
     }
     let response = next.call(request).await?.map_into_boxed_body();
-    Ok(response.map_body(|_, body| ResponseBody { body, _active: active }))
+    Ok(response.map_body(|_, body| HeldBody::new(body, active)))
 }
 
 /// A request's body, read from the connection only as fast as the handler reads it.
@@ -250,28 +252,6 @@ impl Stream for PacedBody {
             Poll::Ready(_) => {}
         }
         next
-    }
-}
-
-/// A response's body. The request ends when it is dropped.
-#[derive(Debug)]
-pub(crate) struct ResponseBody {
-    body: BoxBody,
-    _active: Option<ActiveRequest>,
-}
-
-impl MessageBody for ResponseBody {
-    type Error = <BoxBody as MessageBody>::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Bytes, Self::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
     }
 }
 

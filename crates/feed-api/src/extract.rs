@@ -7,12 +7,11 @@ use actix_web::body::{BodyStream, MessageBody};
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::rt::time::timeout;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, web};
 use feed_core::Error;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::caller::Caller;
 use crate::in_flight::ArrivingBody;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -40,8 +39,7 @@ impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest 
         let Some(state) = request.app_data::<web::Data<State>>() else {
             return Box::pin(ready(Err(Error::Internal("no state".into()).into())));
         };
-        let (time, mut arriving) =
-            (state.receive, state.in_flight.body(request.extensions().get::<Caller>()));
+        let (time, mut arriving) = (state.receive, state.in_flight.body(state.callers.of(request)));
         let payload = payload.take();
         Box::pin(async move {
             let bytes = timeout(time, receive(payload, &mut arriving)).await;

@@ -12,6 +12,7 @@ use feed_core::Error;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::ids::{POSITIVE, positive};
 use crate::in_flight::ArrivingBody;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -152,12 +153,4 @@ impl FromRequest for PathId {
         let id = request.match_info().get("id").and_then(positive);
         ready(id.map(Self).ok_or_else(|| Error::invalid("id", POSITIVE).into()))
     }
-}
-
-pub(crate) const POSITIVE: &str = "must be a positive integer";
-
-/// Parses a positive integer of ASCII digits only: no sign, no spaces, no digits of other scripts.
-pub(crate) fn positive(text: &str) -> Option<i64> {
-    let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|id| is_digits && *id > 0)
 }

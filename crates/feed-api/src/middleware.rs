@@ -20,7 +20,7 @@ use crate::held_body::HeldBody;
 use crate::in_flight::InFlightRequest;
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 use crate::state::State;
 use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 

@@ -13,7 +13,7 @@ use governor::{Quota, RateLimiter};
 use crate::caller::{Caller, CallerKey};
 use crate::config::{Rate, RateConfig};
 use crate::problem::ApiError;
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -193,7 +193,7 @@ mod tests {
     use super::{CALLERS, Limit, Limiter};
     use crate::caller::{Caller, CallerKey};
     use crate::config::{Rate, RateConfig};
-    use crate::routes::RouteClass;
+    use crate::route_class::RouteClass;
 
     #[test]
     fn a_quota_is_used_up_and_refills() {

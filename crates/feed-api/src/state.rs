@@ -24,7 +24,7 @@ use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 use crate::searches::{CancelOnDrop, Searcher, Searches};
 use crate::tokens::Tokens;
 use crate::usage;

@@ -10,7 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 
 use crate::problem::ApiError;
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 use crate::state::State;
 use crate::usage::{self, RequestUsage};
 

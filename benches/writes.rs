@@ -4,8 +4,6 @@
 //! write. Flyers stay: SQLite's index of texts is written by every 16th, and would never be if each were deleted again.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
-mod run;
-
 use std::cell::LazyCell;
 
 use chrono::{Days, NaiveDateTime};
@@ -19,6 +17,7 @@ use feed_core::schema::flyers::{creator_id, id, table as flyers_table};
 use feed_core::testing::TestDatabase;
 use feed_core::users::Identity;
 use feed_core::{favorites, follows, seed, users};
+use feed_test::bench::run;
 use serde_json::json;
 
 /// What there is before a write.

@@ -1,8 +1,6 @@
 //! The data of the guard is what it promises.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod shapes;
-
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -14,8 +12,7 @@ use feed_core::db::{Db, Engine};
 use feed_core::feed::Feed;
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
 use feed_core::sweep::{Swept, sweep_batch};
-
-use shapes::{Data, Shape, before_schedule, now, on_both};
+use feed_test::shapes::{self, Data, Shape, before_schedule, now, on_both};
 
 const SIZE: u32 = shapes::SIZES[0];
 

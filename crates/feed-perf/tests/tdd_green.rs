@@ -5,21 +5,16 @@
 //! counted.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod catalogue;
-mod feeds;
-mod guard;
-mod shapes;
-
 use std::time::{Duration, Instant};
 
-use catalogue::Catalogue;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 use feed_core::page::{PageRequest, Start};
 use feed_perf::log;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant};
-use guard::{load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::catalogue::{self, Catalogue};
+use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::guard::{self, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
 /// The one absolute time of the requirement.
 const LIMIT: Duration = Duration::from_millis(100);

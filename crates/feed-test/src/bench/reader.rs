@@ -4,9 +4,9 @@ use criterion::Bencher;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 
-use crate::asked::{Page, Question};
-use crate::pages::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
-use crate::run;
+use super::asked::{Page, Question};
+use super::run;
+use crate::feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
 use crate::shapes::{Data, Shape};
 
 /// A data set, and the feed that was read of it last.

@@ -1,12 +1,11 @@
 //! The speed that is asked for: which pages are measured, and how fast each has to be.
 //!
 //! The benches measure what stands here and the gate judges it, so that neither can lack what the other has.
-#![allow(dead_code, reason = "each bench that includes this module uses a part of it")]
 
 use feed_core::db::Engine;
 
-use crate::pages::found::{QUESTS, Quest, SELECTIVE};
-use crate::pages::{Spot, Variant};
+use crate::feeds::found::{QUESTS, Quest, SELECTIVE};
+use crate::feeds::{Spot, Variant};
 use crate::shapes::Shape;
 
 /// A limit for each engine.

@@ -2,7 +2,6 @@
 //!
 //! What a page must hold comes from all rows of the feed, read by a plain join and sorted here: nothing of the
 //! product's queries is trusted.
-#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 pub mod found;
 

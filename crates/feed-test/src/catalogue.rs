@@ -1,5 +1,4 @@
 //! Indexes and foreign keys, as the live database knows them.
-#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 use std::collections::BTreeMap;
 

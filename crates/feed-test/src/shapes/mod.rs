@@ -7,10 +7,9 @@
 //! A data set is built once, in one SQL text for both engines, and kept: SQLite's as a file under
 //! `target/perf`, PostgreSQL's as a database of the server that `FEED_TEST_POSTGRES` names. It is not to be
 //! changed; [`Data::with_ddl`] is for experiments with its indexes.
-#![allow(dead_code, unused_imports, reason = "each target that includes this module uses a part of it")]
 
 mod crowd;
-pub mod fill;
+mod fill;
 mod plan;
 mod postgres;
 mod shape;
@@ -21,6 +20,7 @@ use chrono::{DateTime, NaiveDateTime};
 use feed_core::geo::Location;
 
 pub use crowd::Crowd;
+pub use fill::RARE_WORD;
 pub use plan::second;
 pub use shape::Shape;
 pub use store::{Data, on_both};

@@ -1,6 +1,5 @@
 //! The guard: what a page may cost. Each guard is a function of a loader and of what it is asked for, so that
 //! tests can hold the product's loader to it and see that worse ones are caught.
-#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 pub mod budgets;
 

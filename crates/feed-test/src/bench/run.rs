@@ -1,8 +1,7 @@
 //! One `cargo bench`: its settings, and how the gate knows what was measured in it.
-#![allow(dead_code, reason = "each bench that includes this module uses a part of it")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
@@ -32,7 +31,7 @@ pub fn group(engine: Engine, what: &str) -> String {
 
 /// Where criterion writes, and the gate its report.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("criterion")
+    crate::target_folder().join("criterion")
 }
 
 /// Begins a bench target: criterion with the settings of all, and a note for the gate that the run has begun.

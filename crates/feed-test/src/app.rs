@@ -12,8 +12,7 @@ use feed_core::testing::TestDatabase;
 use feed_core::testing::statements::OnlyKnown;
 use serde_json::{Value, json};
 
-/// The secret of every test's service.
-pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
+use crate::SECRET;
 
 /// A service on a port of its own.
 pub struct App {

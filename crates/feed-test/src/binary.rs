@@ -1,15 +1,13 @@
 //! The real binary, for the tests that run it.
-#![allow(dead_code, reason = "each test that includes this module uses a part of it")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// What every test's service signs with.
-pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
-
-/// The binary without any of the caller's configuration.
-pub fn feed_api(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_feed-api"));
+/// A command that runs the program at `path`, without the configuration of whoever runs the tests.
+///
+/// Only the tests of feed-api know where its binary is: they pass `env!("CARGO_BIN_EXE_feed-api")`.
+pub fn command(path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(arguments);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FEED_") || name == "DATABASE_URL")
     {

@@ -17,6 +17,7 @@ use feed_core::schema::flyers::{creator_id, id, table as flyers_table};
 use feed_core::testing::TestDatabase;
 use feed_core::users::Identity;
 use feed_core::{favorites, follows, seed, users};
+use feed_test::bench::asked::WRITES_GROUP;
 use feed_test::bench::run;
 use serde_json::json;
 
@@ -74,7 +75,7 @@ fn main() {
 
 fn writes(criterion: &mut Criterion, engine: Engine) {
     let scene = LazyCell::new(|| Scene::set(engine));
-    let mut group = criterion.benchmark_group(run::group(engine, "writes"));
+    let mut group = criterion.benchmark_group(run::group(engine, WRITES_GROUP));
     bench(
         &mut group,
         "favorite",

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -390,4 +391,9 @@ fn ddl_holds_for_its_work_and_no_longer() {
         assert!(data.database.with_writer(|c| Ok(uses_index(c))).unwrap(), "it is back");
         assert_eq!(data.database.with_writer(newest).unwrap(), expected);
     });
+}
+
+#[test]
+fn the_data_is_in_the_folder_that_cargo_tells() {
+    assert_eq!(Some(feed_test::target_folder().as_path()), Path::new(env!("CARGO_TARGET_TMPDIR")).parent());
 }

@@ -58,7 +58,7 @@ fn feed_is_right_and_fast(c: &mut Db, shape: Shape) {
     let rows = Rows::read(c, shape);
     for variant in [Variant::PLAIN, Variant::NEAR] {
         let rows = rows.in_order(variant);
-        assert!(rows.len() >= 100, "{} has only {} rows", shape.name(), rows.len());
+        assert!(rows.count() >= 100, "{} has only {} rows", shape.name(), rows.count());
         for spot in [Spot::First, Spot::Middle, Spot::Last] {
             let asked = rows.page(spot, PAGE_SIZE);
             assert_eq!(asked.expected.len(), PAGE_SIZE as usize);
@@ -209,7 +209,7 @@ fn deep_pages_by_cursor_cost_what_page_one_costs() {
             let rows = Rows::read(c, shape);
             for variant in [Variant::PLAIN, Variant::NEAR] {
                 let rows = rows.in_order(variant);
-                let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.len() * 4 / 5));
+                let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.count() * 4 / 5));
                 let [first, deep] =
                     [0, deep].map(|n| load(c, product, &rows.page(Spot::Behind(n), PAGE_SIZE)).unwrap());
                 guard::ratio(&first, &deep, 1.2)

@@ -1,4 +1,4 @@
-//! The real binary, for the tests that run it.
+//! The binary `feed-api` as a process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,9 @@ pub fn command(path: &str, arguments: &[&str]) -> Command {
 
 /// A server that is stopped when the test ends.
 pub struct Running {
+    /// The process.
     pub child: Child,
+    /// The address that it listens on.
     pub address: String,
     /// The URL of the metrics, with `--admin-bind`.
     pub metrics: String,
@@ -41,19 +43,19 @@ impl Running {
         Self { child, address: address.unwrap(), metrics }
     }
 
-    /// How many requests have no answer yet.
+    /// The number of requests that have no response yet.
     pub fn under_way(&self) -> usize {
         self.metric("feed_requests_under_way ")
     }
 
-    /// The value of a metric, which is a line that begins so.
+    /// The value of a metric: of the first line that begins with `start`.
     pub fn metric(&self, start: &str) -> usize {
         let text = ureq::get(&self.metrics).call().unwrap().into_body().read_to_string().unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(start));
         value.unwrap().parse().unwrap()
     }
 
-    /// The status of an answer.
+    /// Sends a GET, and returns the status.
     pub fn status(&self, path: &str) -> u16 {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         agent.get(format!("http://{}{path}", self.address)).call().unwrap().status().as_u16()

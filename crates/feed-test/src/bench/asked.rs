@@ -11,7 +11,9 @@ use crate::shapes::Shape;
 /// A limit for each engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
+    /// For SQLite.
     pub sqlite: f64,
+    /// For PostgreSQL.
     pub postgres: f64,
 }
 
@@ -25,6 +27,7 @@ impl Limit {
         Self::new(2.0 * self.sqlite, 2.0 * self.postgres)
     }
 
+    /// The limit for an engine.
     pub fn of(self, engine: Engine) -> f64 {
         match engine {
             Engine::Sqlite => self.sqlite,
@@ -54,8 +57,11 @@ impl Question {
 /// A page of a feed.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
+    /// Whose feed it is.
     pub shape: Shape,
+    /// How the feed is asked for.
     pub question: Question,
+    /// Where on the feed the page is.
     pub spot: Spot,
 }
 
@@ -94,7 +100,9 @@ impl Page {
 /// Pages of one viewer that must all be equally fast: a cell of the table.
 #[derive(Debug)]
 pub struct Cell {
+    /// The name in the gate's table.
     pub name: &'static str,
+    /// Whose feed it is.
     pub shape: Shape,
     questions: &'static [Question],
     spots: &'static [Spot],
@@ -224,9 +232,11 @@ pub const COUNTED: &[Shape] = &[
 /// How much more than another page a page may take, in the same run.
 #[derive(Debug)]
 pub struct Ratio {
+    /// The name in the gate's table.
     pub name: &'static str,
     /// The page that may be dearer, and the other one.
     pub pairs: Vec<(Page, Page)>,
+    /// The highest ratio.
     pub most: Limit,
 }
 
@@ -298,6 +308,7 @@ pub const OVERHEAD_GROUP: &str = "overhead";
 /// How much more our code may take than the bare driver does for the same statements.
 pub const OVERHEAD: Limit = Limit::new(1.5, 1.5);
 
-/// The criterion group of the writes, and what each is called: nothing is asked of them.
+/// The criterion group of the writes. They have no limit.
 pub const WRITES_GROUP: &str = "writes";
+/// The criterion id of each write.
 pub const WRITES: [&str; 3] = ["favorite", "follow", "publish"];

@@ -20,6 +20,7 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// A reader of an engine's data set, which it does not open yet.
     pub fn new(engine: Engine) -> Self {
         Self { engine, data: None, rows: None, ordered: None }
     }

@@ -198,7 +198,7 @@ pub struct Ordered {
 
 impl Ordered {
     /// How many rows the list has, as far as they were read from the front.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.newest.len()
     }
 

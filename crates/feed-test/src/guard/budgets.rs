@@ -111,7 +111,8 @@ const HEAD: &str = "\
 # Work is counted, not timed. On SQLite: [statements, steps of its virtual machine]. On PostgreSQL: [statements, shared
 # buffers, rows and index entries looked at], each under the worse of its generic and its custom plan. A number is the
 # most that any size (10,000, 100,000 and 1,000,000 flyers), with and
-# without statistics, takes. The shapes are described in tests/shapes/shape.rs, the spots in tests/feeds/mod.rs.
+# without statistics, takes. The shapes and spots are described in feed-test: src/shapes/shape.rs and
+# src/feeds/mod.rs.
 #
 # A page over its budget is a finding: mend the query. After a change that is meant to cost more or less:
 #     FEED_BUDGETS=write scripts/pg run cargo nextest run -p feed-perf --test budgets

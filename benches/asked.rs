@@ -149,8 +149,8 @@ const FOUND: &[Question] = &each(QUESTS);
 const NARROW: &[Question] = FOUND.split_at(SELECTIVE).0;
 const BROAD: &[Question] = FOUND.split_at(SELECTIVE).1;
 
-/// Those with trigrams, and those without: PostgreSQL has no index for these, and looks at all texts where the relations
-/// are many.
+/// Those with trigrams, and those without: PostgreSQL has no index for these, and looks at all texts where the
+/// relations are many.
 const LONG: &[Question] = FOUND.split_at(FOUND.len() - 1).0;
 const SHORT: &[Question] = FOUND.split_at(FOUND.len() - 1).1;
 

@@ -1,7 +1,8 @@
 //! What a write takes, each in a transaction of its own, commit included: favorite, follow, publish.
 //!
-//! In a database of its own with demo data. A relation is undone outside the measured time, so that it is always the same
-//! write. Flyers stay: SQLite's index of texts is written by every 16th, and would never be if each were deleted again.
+//! In a database of its own with demo data. A relation is undone outside the measured time, so that it is always the
+//! same write. Flyers stay: SQLite's index of texts is written by every 16th, and would never be if each were deleted
+//! again.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
 mod run;

@@ -226,9 +226,9 @@ fn deep_pages_by_cursor_cost_what_page_one_costs() {
 
 /// The deepest pages that a number reaches (`page=500` of 20 rows, `page=200` of 50) are within the limit.
 ///
-/// Expected: 2 to 50 ms, since the rows before the page are passed over in an index; hence the limit of the number. That
-/// is too near to the limit of time for a median on a busy machine: it is asked of the fastest call, which others have
-/// slowed down least.
+/// Expected: 2 to 50 ms, since the rows before the page are passed over in an index; hence the limit of the number.
+/// That is too near to the limit of time for a median on a busy machine: it is asked of the fastest call, which others
+/// have slowed down least.
 #[test]
 fn the_deepest_numbered_pages_are_within_the_limit() {
     on_both(|_, c| {

@@ -1,8 +1,8 @@
 //! The feeds: all flyers, a user's favorites, those of followed creators, and one creator's.
 //!
-//! A page takes two statements: one for the cards with creator and flags, one for their images. A page costs the same at
-//! any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a place
-//! may take one statement more, which chooses the index: see [`AccessPath`].
+//! A page takes two statements: one for the cards with creator and flags, one for their images. A page costs the same
+//! at any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a
+//! place may take one statement more, which chooses the index: see [`AccessPath`].
 //!
 //! `listing` says what is listed, `access_path` which index finds it, `sql` writes the statements, and `card` is what
 //! comes back.

@@ -130,8 +130,8 @@ fn finish(connection: &mut Db) {
             ))
             .expect("sequences behind the rows");
     }
-    // A connection that another test happens to be opening keeps VACUUM from calling rows visible to all, and index-only
-    // scans from being that: once more, then.
+    // A connection that another test happens to be opening keeps VACUUM from calling rows visible to all, and
+    // index-only scans from being that: once more, then.
     let is_visible = sql::<Bool>(
         "bool_and(relallvisible = relpages) FROM pg_class WHERE relkind = 'r' \
          AND relnamespace = CAST('public' AS regnamespace)",

@@ -1,6 +1,6 @@
-//! The speed that is asked for: which pages are measured, and how fast each has to be.
+//! The pages that are measured, and the limit of each.
 //!
-//! The benches measure what stands here and the gate judges it, so that neither can lack what the other has.
+//! The benches and the gate both use these lists, so no measured page lacks its check.
 #![allow(dead_code, reason = "each bench that includes this module uses a part of it")]
 
 use feed_core::db::Engine;
@@ -9,7 +9,7 @@ use crate::pages::found::{QUESTS, Quest, SELECTIVE};
 use crate::pages::{Spot, Variant};
 use crate::shapes::Shape;
 
-/// A limit for each engine.
+/// A limit for each engine. The unit depends on its use: milliseconds or a ratio.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
     pub sqlite: f64,
@@ -21,7 +21,7 @@ impl Limit {
         Self { sqlite, postgres }
     }
 
-    /// What an adversarial shape may take.
+    /// The limit for a shape that is hard on the feeds.
     const fn twice(self) -> Self {
         Self::new(2.0 * self.sqlite, 2.0 * self.postgres)
     }
@@ -34,12 +34,12 @@ impl Limit {
     }
 }
 
-/// How a feed is asked for.
+/// Which rows of a shape's feed are requested.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Question {
-    /// As a list of its own.
+    /// The whole feed, in one of its variants.
     Feed(Variant),
-    /// Searched, or near a place.
+    /// The flyers that match a search text or lie around a place.
     Found(Quest),
 }
 
@@ -60,7 +60,7 @@ pub struct Page {
     pub spot: Spot,
 }
 
-/// The first page by a cursor to the start, and so without its count.
+/// The first page by a cursor to the start of the feed, which takes no count.
 const FIRST: Spot = Spot::Behind(0);
 /// Page 1,000.
 const FAR: Spot = Spot::Behind(999 * 20);
@@ -86,25 +86,25 @@ impl Page {
         format!("{} {spot}", self.question.name()).trim_start().to_owned()
     }
 
-    /// The id where pages of many shapes are together.
+    /// The id in a group that has pages of several shapes.
     pub fn full_id(self) -> String {
         format!("{} {}", self.shape.name(), self.id())
     }
 }
 
-/// Pages of one viewer that must all be equally fast: a cell of the table.
+/// Pages of one viewer that share a limit. Each cell is a row of the gate's table.
 #[derive(Debug)]
 pub struct Cell {
     pub name: &'static str,
     pub shape: Shape,
     questions: &'static [Question],
     spots: &'static [Spot],
-    /// Milliseconds; none where only ratios are asked.
+    /// The limit in milliseconds. `None` for pages that are only used in ratios.
     pub most: Option<Limit>,
 }
 
 impl Cell {
-    /// Every page of the cell, those of a question one after the other.
+    /// All pages of the cell. Pages of the same question follow each other.
     pub fn pages(&self) -> impl Iterator<Item = Page> {
         let at = |question, spot| Page { shape: self.shape, question, spot };
         self.questions
@@ -119,12 +119,12 @@ const TEN_THOUSAND: Limit = Limit::new(5.0, 15.0);
 const FAVORITES: Limit = Limit::new(0.1, 0.3);
 /// 10,000 flyers of the same second, all of which must be sorted by distance.
 const SAME_SECOND_NEAR: Limit = Limit::new(20.0, 20.0);
-/// A list of which one part is selective: three letters or more with a trigram in fewer than 1 % of the flyers, a
-/// relation, or a place.
+/// Lists with a selective condition: a search of three letters or more with a trigram in fewer than 1 % of the
+/// flyers, a relation, or a place.
 const ONE_SELECTIVE: Limit = Limit::new(5.0, 10.0);
-/// Any other search, and what counts of it take.
+/// Any other search, and first pages with their count.
 const NONE_SELECTIVE: Limit = Limit::new(150.0, 500.0);
-/// The capped count.
+/// The count alone, which stops at 1,001.
 pub const COUNT: Limit = Limit::new(1.0, 3.0);
 
 const fn cell(
@@ -143,15 +143,17 @@ use Shape::{
     Quiet1000, Second100, Valid100,
 };
 
-/// Searches and places.
+/// All searches and places.
 const FOUND: &[Question] = &each(QUESTS);
-/// Those that are selective by themselves, and those that are with a relation.
+/// Those that are selective for every viewer.
 const NARROW: &[Question] = FOUND.split_at(SELECTIVE).0;
+/// Those that are selective only together with a relation.
 const BROAD: &[Question] = FOUND.split_at(SELECTIVE).1;
 
-/// Those with trigrams, and those without: PostgreSQL has no index for these, and looks at all texts where the
-/// relations are many.
+/// Those with three letters or more, or without a search text.
 const LONG: &[Question] = FOUND.split_at(FOUND.len() - 1).0;
+/// The search of two letters. It has no trigram, so PostgreSQL has no index for it and reads all texts if there are
+/// many relations.
 const SHORT: &[Question] = FOUND.split_at(FOUND.len() - 1).1;
 
 const fn each<const N: usize>(quests: [Quest; N]) -> [Question; N] {
@@ -166,10 +168,10 @@ const fn each<const N: usize>(quests: [Quest; N]) -> [Question; N] {
 
 /// Pages without a count.
 const UNCOUNTED: &[Spot] = &[FIRST, Spot::Middle];
-/// As the app's first page is asked for.
+/// The first page with its count, as the app requests it.
 const COUNTED_TOO: &[Spot] = &[Spot::First];
 
-/// The table. Adversarial shapes stand behind what they are compared with.
+/// All cells. Shapes that are hard on the feeds follow those that they are compared with.
 pub const CELLS: &[Cell] = &[
     cell("all flyers", All, BY_FLYER, &[FIRST, FAR], None),
     cell("following 100", Follows100, BY_FLYER, PLACES, Some(HUNDRED)),
@@ -191,22 +193,28 @@ pub const CELLS: &[Cell] = &[
     cell("favorites, 0.2 % valid", FavoritesExpired, ANY, PLACES, Some(FAVORITES.twice())),
     cell("favorites, same second", FavoritesSecond, BY_TIME, PLACES, Some(FAVORITES.twice())),
     cell("favorites, same second, near", FavoritesSecond, &[NEAR], PLACES, Some(SAME_SECOND_NEAR)),
-    cell("found, narrow", All, NARROW, UNCOUNTED, Some(ONE_SELECTIVE)),
-    cell("found, broad", All, BROAD, UNCOUNTED, Some(NONE_SELECTIVE)),
-    cell("found, count too", All, FOUND, COUNTED_TOO, Some(NONE_SELECTIVE)),
-    cell("found, following 100", Follows100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
-    cell("found, following 10,000", Follows10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
-    cell("two letters, following 10,000", Follows10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
-    cell("found, favorites 100", Favorites100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
-    cell("found, favorites 10,000", Favorites10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
-    cell("two letters, favorites 10,000", Favorites10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
-    cell("found, favorites 10,000, count too", Favorites10000, FOUND, COUNTED_TOO, Some(NONE_SELECTIVE)),
+    cell("all flyers, selective search or radius", All, NARROW, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("all flyers, unselective search", All, BROAD, UNCOUNTED, Some(NONE_SELECTIVE)),
+    cell("all flyers, search or radius, with count", All, FOUND, COUNTED_TOO, Some(NONE_SELECTIVE)),
+    cell("following 100, search or radius", Follows100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("following 10,000, search or radius", Follows10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("following 10,000, search of two letters", Follows10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
+    cell("favorites 100, search or radius", Favorites100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("favorites 10,000, search or radius", Favorites10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("favorites 10,000, search of two letters", Favorites10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
+    cell(
+        "favorites 10,000, search or radius, with count",
+        Favorites10000,
+        FOUND,
+        COUNTED_TOO,
+        Some(NONE_SELECTIVE),
+    ),
 ];
 
-/// What the bench of a count is called, within the group of its shape.
+/// The criterion id of a count, within the group of its shape.
 pub const COUNT_ID: &str = "count";
 
-/// Whose feeds are counted.
+/// The shapes whose counts are measured.
 pub const COUNTED: &[Shape] = &[
     All,
     Follows100,
@@ -222,28 +230,29 @@ pub const COUNTED: &[Shape] = &[
     FavoritesExpired,
 ];
 
-/// How much more than another page a page may take, in the same run.
+/// A limit on the ratio of two pages' times in the same run.
 #[derive(Debug)]
 pub struct Ratio {
     pub name: &'static str,
-    /// The page that may be dearer, and the other one.
+    /// The page that may be slower, and the one it is compared with.
     pub pairs: Vec<(Page, Page)>,
     pub most: Limit,
 }
 
-/// The ratios that are the promise.
+/// The ratios that the promise of constant cost stands for.
 pub fn ratios() -> Vec<Ratio> {
     vec![
         Ratio {
             name: "page 1,000 to page 1",
-            // Of the main feed without a location: among 100,000 flyers its page 1,000 lies in the second of 10,000.
+            // The main feed only without a location: among 100,000 flyers its page 1,000 is in the second that has
+            // 10,000 flyers.
             pairs: [(All, &[PLAIN][..]), (Follows1000, BY_FLYER), (Favorites100000, ANY)].map(far).concat(),
             most: Limit::new(1.2, 1.2),
         },
         Ratio {
             name: "following 10,000 to 100",
             pairs: same_places(Follows10000, Follows100, BY_FLYER),
-            // As in the table.
+            // The ratio of the limits in the table.
             most: Limit::new(TEN_THOUSAND.sqlite / HUNDRED.sqlite, TEN_THOUSAND.postgres / HUNDRED.postgres),
         },
         Ratio {
@@ -268,13 +277,13 @@ pub fn ratios() -> Vec<Ratio> {
     ]
 }
 
-/// Page 1,000 and page 1.
+/// Pairs of page 1,000 and page 1.
 fn far((shape, questions): (Shape, &[Question])) -> Vec<(Page, Page)> {
     let page = |question, spot| Page { shape, question, spot };
     questions.iter().map(|&question| (page(question, FAR), page(question, FIRST))).collect()
 }
 
-/// The pages of two shapes at the same places.
+/// Pairs of two shapes' pages at the same position.
 fn same_places(much: Shape, little: Shape, questions: &[Question]) -> Vec<(Page, Page)> {
     let pair = |question, spot| {
         let page = |shape| Page { shape, question, spot };
@@ -283,7 +292,8 @@ fn same_places(much: Shape, little: Shape, questions: &[Question]) -> Vec<(Page,
     questions.iter().flat_map(|&question| PLACES.iter().map(move |&spot| pair(question, spot))).collect()
 }
 
-/// The pages that the bare driver reads too. Without a location: it does not have the distance function.
+/// The pages that the bare driver reads too. They have no location, because the bare driver lacks the distance
+/// function.
 pub const DRIVEN: &[Page] = &[
     Page { shape: All, question: PLAIN, spot: FIRST },
     Page { shape: Follows100, question: PLAIN, spot: FIRST },
@@ -296,9 +306,9 @@ pub const DRIVEN: &[Page] = &[
 /// The criterion group of the same pages by our code (`ours`) and by the bare driver (`bare`).
 pub const OVERHEAD_GROUP: &str = "overhead";
 
-/// How much more our code may take than the bare driver does for the same statements.
+/// The limit on the ratio of our code to the bare driver, for the same statements.
 pub const OVERHEAD: Limit = Limit::new(1.5, 1.5);
 
-/// The criterion group of the writes, and what each is called: nothing is asked of them.
+/// The criterion group of the writes, and the id of each. They have no limits.
 pub const WRITES_GROUP: &str = "writes";
 pub const WRITES: [&str; 3] = ["favorite", "follow", "publish"];

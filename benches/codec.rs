@@ -1,4 +1,4 @@
-//! What is done between the database and the wire: cursors, and a page as JSON.
+//! Measures what happens between the database and the socket: cursors, and writing a page as JSON.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
 mod run;

@@ -1,4 +1,4 @@
-//! What a page of a feed takes of the database's time: the page statement and its images; and the count alone.
+//! Measures a page of a feed in the database: the page statement and its images. Also measures the count alone.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
 mod asked;

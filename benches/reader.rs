@@ -1,4 +1,4 @@
-//! The pages that are asked for, found in a data set.
+//! Builds the requests for the pages to measure, from a data set.
 
 use criterion::Bencher;
 use feed_core::db::{Db, Engine};
@@ -9,9 +9,9 @@ use crate::pages::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
 use crate::run;
 use crate::shapes::{Data, Shape};
 
-/// A data set, and the feed that was read of it last.
+/// A data set, and the rows of the feed that was last requested.
 ///
-/// All is done when it is first asked for: what a filter leaves out costs nothing.
+/// It opens and reads lazily, so that benches that a filter leaves out cost nothing.
 pub struct Reader {
     engine: Engine,
     data: Option<Data>,
@@ -24,27 +24,27 @@ impl Reader {
         Self { engine, data: None, rows: None, ordered: None }
     }
 
-    /// The data set, built where it is missing.
+    /// The data set, which is built first if it is missing.
     pub fn data(&mut self) -> &Data {
-        // With statistics: a database in use has some.
+        // With planner statistics, as a database in use has them.
         self.data.get_or_insert_with(|| Data::open(self.engine, run::size(), true))
     }
 
-    /// Measures `work` on a connection that stays the same.
+    /// Measures `work` on one connection, the same in every iteration.
     pub fn bench<T>(&mut self, b: &mut Bencher<'_>, mut work: impl FnMut(&mut Db) -> T) {
         let measured = self.data().database.with_writer(|c| {
             b.iter(|| work(c));
             Ok(())
         });
-        measured.expect("a connection is free");
+        measured.expect("a connection is available");
     }
 
-    /// How a page is asked for; it is loaded once and has the rows that it must have.
+    /// The request for a page. It is loaded once, to check that it returns the expected rows.
     pub fn request(&mut self, page: Page) -> FeedRequest {
         let Page { shape, question, spot } = page;
         let ordered = self.ordered(shape, question);
         let spot = match spot {
-            // What a crowd in one second costs there has cells of its own.
+            // Avoid seconds of many flyers, which cost more with a location. Other cells measure those.
             Spot::Behind(rows) if question == Question::Feed(Variant::NEAR) => {
                 Spot::Behind(ordered.clear_of_crowds(rows))
             }

@@ -1,4 +1,5 @@
-//! One `cargo bench`: its settings, and how the gate knows what was measured in it.
+//! The settings that all bench targets share, and the marker file that tells the gate when a run of `cargo bench`
+//! began.
 #![allow(dead_code, reason = "each bench that includes this module uses a part of it")]
 
 use std::fs;
@@ -8,40 +9,42 @@ use std::time::{Duration, SystemTime};
 use criterion::Criterion;
 use feed_core::db::Engine;
 
-/// The sizes that have a page 1,000.
+/// The sizes at which the feeds have a page 1,000.
 const SIZES: [u32; 2] = [100_000, 1_000_000];
 
-/// How many flyers there are: `FEED_BENCH_FLYERS`, or what keeps `cargo bench -- --quick` to some minutes.
+/// The size of the data set in flyers: `FEED_BENCH_FLYERS`, or else 100,000, with which `cargo bench -- --quick` takes
+/// some minutes.
 pub fn size() -> u32 {
     let size = std::env::var("FEED_BENCH_FLYERS").map_or(Ok(SIZES[0]), |size| size.parse());
     size.ok()
         .filter(|size| SIZES.contains(size))
-        .unwrap_or_else(|| panic!("FEED_BENCH_FLYERS is one of {SIZES:?}"))
+        .unwrap_or_else(|| panic!("FEED_BENCH_FLYERS must be one of {SIZES:?}"))
 }
 
-/// PostgreSQL takes part where there is a server.
+/// The engines to measure: SQLite, and PostgreSQL if `FEED_TEST_POSTGRES` names a server.
 pub fn engines() -> Vec<Engine> {
     let server = std::env::var_os("FEED_TEST_POSTGRES").map(|_| Engine::Postgres);
     std::iter::once(Engine::Sqlite).chain(server).collect()
 }
 
-/// A criterion group: results of another size or engine are others, and never compared with these.
+/// The name of a criterion group. It has the engine and the size, so that criterion never compares results of different
+/// ones.
 pub fn group(engine: Engine, what: &str) -> String {
     format!("{engine:?} {} {what}", size()).to_lowercase()
 }
 
-/// Where criterion writes, and the gate its report.
+/// The folder of criterion's results and of the gate's report.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("criterion")
 }
 
-/// Begins a bench target: criterion with the settings of all, and a note for the gate that the run has begun.
+/// Starts a bench target: returns criterion with the common settings. The first target of a run writes the marker file.
 pub fn criterion() -> Criterion {
     if is_measuring() && began().is_none() {
-        fs::create_dir_all(folder()).expect("a folder for the results");
-        fs::write(note(), "").expect("the note is written");
+        fs::create_dir_all(folder()).expect("the folder of the results can be created");
+        fs::write(marker(), "").expect("the marker file can be written");
     }
-    // As short as the figures stay the same: there are some 280 benches.
+    // There are some 280 benches. These are the shortest times at which the figures stay the same.
     Criterion::default()
         .output_directory(&folder())
         .warm_up_time(Duration::from_millis(300))
@@ -51,23 +54,24 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Whether this is `cargo bench`: tests run benches once, and some tools ask them for a list.
+/// Whether `cargo bench` started this program. Tests also run each bench once, and some tools ask for a list of
+/// benches.
 pub fn is_measuring() -> bool {
     let is_given = |name: &str| std::env::args().any(|argument| argument == name);
     is_given("--bench") && !is_given("--list")
 }
 
-/// When the first target of this `cargo bench` began, if one did: results that are older are another run's.
+/// When the first target of this run began, or `None` if nothing was measured. Older results belong to another run.
 pub fn began() -> Option<SystemTime> {
-    note().metadata().and_then(|note| note.modified()).ok()
+    marker().metadata().and_then(|marker| marker.modified()).ok()
 }
 
-/// Ends the run: another one may have the same process id some day.
+/// Ends the run: removes the marker file, because a later run may have the same process id.
 pub fn end() {
-    fs::remove_file(note()).expect("the note goes");
+    fs::remove_file(marker()).expect("the marker file can be removed");
 }
 
-/// Named after the process that starts all targets of a run, so that two runs do not mistake each other's.
-fn note() -> PathBuf {
+/// The marker file. Its name has the id of the process that starts all targets of a run, so each run has its own.
+fn marker() -> PathBuf {
     folder().join(format!("run-{}", std::os::unix::process::parent_id()))
 }

@@ -1,4 +1,4 @@
-//! Indexes and foreign keys, as the live database knows them.
+//! Reads the indexes and foreign keys of a database from its system catalogue.
 #![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use feed_core::db::Db;
 
-/// Every index that the migrations make, but for those of primary keys.
+/// The names of all indexes that the migrations create, without those of primary keys.
 pub const INDEXES: &[&str] = &[
     "favorites_feed",
     "favorites_flyer_recent",
@@ -31,22 +31,22 @@ pub const INDEXES: &[&str] = &[
 /// An index.
 #[derive(Debug)]
 pub struct Index {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its table.
+    /// The table.
     pub table: String,
-    /// The columns that it is sorted by, and on SQLite those behind them.
+    /// The key columns, in order. SQLite has no `INCLUDE`, so there they end with the columns that only carry values.
     pub columns: Vec<String>,
-    /// Whether it holds a part of the rows.
+    /// Whether it is a partial index.
     pub is_partial: bool,
 }
 
-/// What the database knows.
+/// The indexes and foreign keys of a database.
 #[derive(Debug)]
 pub struct Catalogue {
-    /// Those of primary keys included.
+    /// All indexes, also those of primary keys.
     pub indexes: Vec<Index>,
-    /// Table and column of each.
+    /// The table and column of each foreign key.
     pub foreign_keys: Vec<(String, String)>,
 }
 
@@ -71,7 +71,7 @@ struct ForeignKey {
 }
 
 impl Catalogue {
-    /// Reads it.
+    /// Reads the catalogue.
     pub fn read(c: &mut Db) -> Self {
         let (columns, foreign_keys) = match c {
             Db::Sqlite(_) => (
@@ -110,7 +110,7 @@ impl Catalogue {
         }
     }
 
-    /// Whether an index of the table begins with these columns.
+    /// Whether an index of the table starts with these columns.
     pub fn has_index(&self, table: &str, columns: &[&str]) -> bool {
         self.indexes.iter().any(|index| {
             index.table == table

@@ -1,6 +1,6 @@
-//! The pages that the guard asks of feeds that are searched, or asked near a place.
+//! Test requests for feeds with a search text or a radius, and the rows that they must return.
 //!
-//! What they must hold comes from a plain query and from plain text, as in the module above.
+//! The expected rows come from a plain join and a plain comparison of text, as in the parent module.
 
 use std::cmp::Reverse;
 
@@ -18,16 +18,16 @@ use super::Ordered;
 use crate::shapes::fill::RARE_WORD;
 use crate::shapes::{PLACE, Shape};
 
-/// Where nothing is: the Atlantic.
+/// A place without flyers: in the Atlantic.
 const SEA: Location = Location { latitude: 45.0, longitude: -30.0 };
 
-/// What is asked for.
+/// A search text, a radius around a place, or both.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quest {
-    /// What budgets call it.
+    /// The name in `budgets.toml`, in test output and for [`Self::by_name`].
     pub name: &'static str,
     search: Option<&'static str>,
-    /// Around which place, and so many kilometres.
+    /// The centre and the radius in kilometres.
     circle: Option<(Location, i64)>,
 }
 
@@ -35,7 +35,7 @@ const fn quest(name: &'static str, search: Option<&'static str>, circle: Option<
     Quest { name, search, circle }
 }
 
-/// All that have budgets: first those that few flyers answer, by their word or their place.
+/// All quests. The first [`SELECTIVE`] of them match few flyers, or flyers of a known place.
 pub const QUESTS: [Quest; 9] = [
     quest("rare", Some(RARE_WORD), None),
     quest("nowhere", Some("xqzvw"), None),
@@ -48,10 +48,10 @@ pub const QUESTS: [Quest; 9] = [
     quest("two letters", Some("qz"), None),
 ];
 
-/// How many of them are selective whoever asks.
+/// The first so many of [`QUESTS`] are selective for every viewer.
 pub const SELECTIVE: usize = QUESTS.len() - 2;
 
-/// Who asks: of the main feed, with few relations and with many.
+/// The shapes that search: the main feed, and viewers with few and with many relations.
 pub const ASKERS: [Shape; 5] =
     [Shape::All, Shape::Follows100, Shape::Follows10000, Shape::Favorites100, Shape::Favorites10000];
 
@@ -59,7 +59,7 @@ pub const ASKERS: [Shape; 5] =
 struct Found {
     #[diesel(sql_type = BigInt)]
     id: i64,
-    /// What the feed is sorted by.
+    /// The time by which the feed is sorted.
     #[diesel(sql_type = Timestamp)]
     at: NaiveDateTime,
     #[diesel(sql_type = Double)]
@@ -69,24 +69,24 @@ struct Found {
 }
 
 impl Quest {
-    /// The quest of this name.
+    /// The quest with this name.
     pub fn by_name(name: &str) -> Self {
-        *QUESTS.iter().find(|quest| quest.name == name).expect("a quest has this name")
+        *QUESTS.iter().find(|quest| quest.name == name).expect("a quest of this name exists")
     }
 
-    /// What is asked.
+    /// The list that is requested, for the feed of a shape.
     pub fn listing(self, shape: Shape) -> Listing {
         let radius_mm = self.circle.map(|(_, km)| km * 1_000_000);
         let location = self.circle.map(|(center, _)| center);
         Listing { location, radius_mm, search: self.search.map(text::fold), ..shape.feed().into() }
     }
 
-    /// The rows that it has, in order.
+    /// The rows of that list, in its order.
     pub fn rows(self, c: &mut Db, shape: Shape) -> Ordered {
         self.rows_of(c, shape, self.listing(shape))
     }
 
-    /// The same of a shape's favorites, in the order in which they became that.
+    /// The rows of the shape's favorites, most recently favorited first.
     pub fn favorited(self, c: &mut Db, shape: Shape) -> Ordered {
         self.rows_of(c, shape, Listing { order: Order::Favorited, ..self.listing(shape) })
     }
@@ -98,7 +98,7 @@ impl Quest {
             Feed::All(_) => "flyers f",
             Feed::Following(_) => "follows w JOIN flyers f ON f.creator_id = w.followed_id",
             Feed::Favorites(_) => "favorites w JOIN flyers f ON f.id = w.flyer_id",
-            Feed::Creator { .. } => unreachable!("no shape looks at these"),
+            Feed::Creator { .. } => unreachable!("no shape loads a creator's feed"),
         };
         let related = match shape.feed() {
             Feed::Following(viewer) => format!("w.follower_id = {viewer}"),

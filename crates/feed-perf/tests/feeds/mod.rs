@@ -1,7 +1,7 @@
-//! The pages that the guard asks of a shape's feed, and what must be on them.
+//! Test requests for the pages of a shape's feed, and the rows that they must return.
 //!
-//! What a page must hold comes from all rows of the feed, read by a plain join and sorted here: nothing of the
-//! product's queries is trusted.
+//! The expected rows come from a plain join over the whole feed, sorted here. They do not depend on the product's
+//! queries.
 #![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 pub mod found;
@@ -20,18 +20,18 @@ use feed_core::schema::{favorites, flyers, follows};
 
 use crate::shapes::{PLACE, Shape};
 
-/// Rows of a page where nothing else is said.
+/// The page size of tests that do not choose another.
 pub const PAGE_SIZE: u32 = 20;
 
-/// How much of the main feed is read, from either end: page 1,000 lies within it.
+/// How many rows of the main feed are read from each end. Page 1,000 is among them.
 const REACH: i64 = 30_000;
 
-/// How a feed is asked for.
+/// The parameters of a feed request, apart from the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant {
     /// With a location.
     pub near: bool,
-    /// Only flyers of a category, which about half of them have.
+    /// Only flyers of one category. About half of all flyers have it.
     pub of_category: bool,
     /// Most recently favorited first.
     pub favorited: bool,
@@ -43,7 +43,7 @@ impl Variant {
     /// With a location.
     pub const NEAR: Self = Self { near: true, ..Self::PLAIN };
 
-    /// All that a shape's feed takes.
+    /// All variants that a shape's feed supports.
     pub fn all(shape: Shape) -> Vec<Self> {
         let orders: &[bool] =
             if matches!(shape.feed(), Feed::Favorites(_)) { &[false, true] } else { &[false] };
@@ -58,7 +58,7 @@ impl Variant {
         all
     }
 
-    /// What budgets call it: empty for the plain one.
+    /// The name in `budgets.toml`: empty for [`Self::PLAIN`].
     pub fn name(self) -> String {
         let words = [(self.favorited, "favorited"), (self.near, "near"), (self.of_category, "category")];
         let words: Vec<_> = words.into_iter().filter_map(|(is, word)| is.then_some(word)).collect();
@@ -69,7 +69,7 @@ impl Variant {
         self.of_category.then(|| Categories::from(vec![Category::Events]))
     }
 
-    /// The list that is asked for.
+    /// The list that is requested, for the feed of a shape.
     pub fn listing(self, shape: Shape) -> Listing {
         let order = if self.favorited { Order::Favorited } else { Order::Newest };
         let location = self.near.then_some(PLACE);
@@ -77,29 +77,29 @@ impl Variant {
     }
 }
 
-/// Where on a feed a page lies.
+/// The position of a page in its feed, and the direction in which it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Spot {
-    /// Page 1, by its number, with the count where it is asked.
+    /// Page 1, by its number. Its request counts the rows too, because no cursor carries the count.
     First,
-    /// By cursor, behind half of the rows.
+    /// By cursor, the page after the first half of the rows.
     Middle,
     /// By cursor, the last full page.
     Last,
-    /// By cursor against the feed's order, before the second half of the rows.
+    /// By cursor and backward, the page before the second half of the rows.
     BackFromMiddle,
-    /// By cursor against the feed's order, from its end.
+    /// By cursor and backward, from the end of the feed.
     BackFromEnd,
-    /// By cursor, behind so many rows.
+    /// By cursor, the page after so many rows.
     Behind(usize),
 }
 
 impl Spot {
-    /// Those that have a budget.
+    /// The positions that have a budget.
     pub const BUDGETED: [Self; 5] =
         [Self::First, Self::Middle, Self::Last, Self::BackFromMiddle, Self::BackFromEnd];
 
-    /// What budgets call it.
+    /// The name in `budgets.toml`.
     pub fn name(self) -> String {
         match self {
             Self::First => "first".to_owned(),
@@ -112,29 +112,29 @@ impl Spot {
     }
 }
 
-/// A page to ask for, and the ids that it must have.
+/// A request for a page, and the ids that the page must have.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// What is asked.
+    /// The request.
     pub request: FeedRequest,
-    /// The flyers of the page, in its order.
+    /// The ids of the page's flyers, in its order.
     pub expected: Vec<i64>,
 }
 
 type Row = (i64, NaiveDateTime, f64, f64, i16, Option<NaiveDateTime>);
 
-/// The rows of a shape's feed.
+/// The rows of a shape's feed, not yet sorted or filtered by a variant.
 #[derive(Debug)]
 pub struct Rows {
     shape: Shape,
-    /// All, or the newest of the main feed.
+    /// All rows; of the main feed the newest [`REACH`].
     newest: Vec<Row>,
-    /// The oldest of the main feed; none where `newest` has all.
+    /// The oldest [`REACH`] rows of the main feed. Empty for other feeds.
     oldest: Vec<Row>,
 }
 
 impl Rows {
-    /// Reads them: slow, and as simple as can be.
+    /// Reads the rows with simple queries, which may be slow.
     pub fn read(c: &mut Db, shape: Shape) -> Self {
         let now = shape.now();
         let is_valid = flyers::valid_from.le(now).and(flyers::valid_until.gt(now));
@@ -142,9 +142,10 @@ impl Rows {
         let columns =
             (flyers::id, flyers::created_at, flyers::latitude, flyers::longitude, flyers::categories, none);
         let (newest, oldest) = match shape.feed() {
-            Feed::Creator { .. } => unreachable!("no shape looks at one creator"),
+            Feed::Creator { .. } => unreachable!("no shape loads a creator's feed"),
             Feed::All(_) => {
-                // In the words of an index, so that it takes no minute; the smaller sizes check the mark.
+                // This condition lets the database use a partial index; without it the read takes a minute. That the
+                // mark agrees with the clock is checked at the smaller sizes.
                 let all =
                     flyers::table.filter(sql::<Bool>("expired = FALSE")).filter(is_valid).select(columns);
                 let newest = all.clone().order((flyers::created_at.desc(), flyers::id.desc())).limit(REACH);
@@ -179,7 +180,7 @@ impl Rows {
         Self { shape, newest, oldest }
     }
 
-    /// The rows of a variant in its order.
+    /// The rows of a variant, in its order.
     pub fn in_order(&self, variant: Variant) -> Ordered {
         let newest = positions(&self.newest, variant);
         let tail = (!self.oldest.is_empty()).then(|| positions(&self.oldest, variant));
@@ -187,24 +188,25 @@ impl Rows {
     }
 }
 
-/// The rows of a feed as they are asked for, in order.
+/// The rows of a list, in its order.
 #[derive(Debug)]
 pub struct Ordered {
     listing: Listing,
     now: NaiveDateTime,
     newest: Vec<Position>,
-    /// The last rows, where `newest` does not reach them.
+    /// The last rows of the list, if `newest` does not have all rows.
     tail: Option<Vec<Position>>,
 }
 
 impl Ordered {
-    /// How many rows the list has, as far as they were read from the front.
+    /// The number of rows that were read from the start of the list.
     pub fn len(&self) -> usize {
         self.newest.len()
     }
 
-    /// The last row up to `n` with no second of many rows around: a page there that is ordered by distance reads
-    /// the whole second, whatever its depth.
+    /// The largest row number up to `n` at which no page nearby lies within a single second.
+    ///
+    /// A page that is ordered by distance reads all rows of its second, so such a second costs more at any depth.
     pub fn clear_of_crowds(&self, n: usize) -> usize {
         let page = PAGE_SIZE as usize;
         let is_crowded = |from: usize| {
@@ -215,7 +217,7 @@ impl Ordered {
         (0..=n).rev().find(is_clear).unwrap_or_default()
     }
 
-    /// The page at a spot.
+    /// The request for the page at a position, with the ids that it must return.
     pub fn page(&self, spot: Spot, size: u32) -> Asked {
         let rows = &self.newest;
         let tail = self.tail.as_ref().unwrap_or(rows);
@@ -245,7 +247,7 @@ impl Ordered {
     }
 }
 
-/// The cursor behind so many rows.
+/// The cursor after so many rows.
 fn behind(rows: &[Position], count: usize) -> Start {
     let last = count.checked_sub(1).and_then(|last| rows.get(last)).copied();
     cursor(Direction::Forward, last.unwrap_or(Position::START))
@@ -255,7 +257,7 @@ fn cursor(direction: Direction, position: Position) -> Start {
     Start::Cursor(Cursor { direction, position, count: Count::of(1) })
 }
 
-/// The rows of a variant in its order.
+/// The sort keys of a variant's rows, in its order.
 fn positions(rows: &[Row], variant: Variant) -> Vec<Position> {
     let wanted = variant.categories().map(i16::from);
     let is_wanted = |categories: i16| wanted.is_none_or(|wanted| wanted & categories != 0);

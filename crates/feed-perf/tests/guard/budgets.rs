@@ -1,4 +1,4 @@
-//! The lock file of the work that each feed query performs: `budgets.toml`.
+//! `budgets.toml`: the work that each feed page may take.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,33 +13,34 @@ use super::Red;
 use crate::feeds::{Spot, Variant};
 use crate::shapes::Shape;
 
-/// Statements, and work: steps of SQLite's virtual machine, or PostgreSQL's shared buffers and rows.
+/// The number of statements, then the work: steps of SQLite's virtual machine, or PostgreSQL's shared buffers and
+/// visited rows.
 pub type Budget = Vec<u64>;
 
-/// What a page took, as the file writes it.
+/// The measured work of a page, in the form of a budget.
 pub fn taken(work: &Work) -> Budget {
     let total = work.total();
     let counts = [Some(super::statements(work)), Some(total.units), total.visited];
     counts.into_iter().flatten().collect()
 }
 
-/// The file.
+/// The contents of the file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Budgets {
-    /// How much more work than the budget is let pass: 1.05 is 5 %.
+    /// The factor by which a page may exceed its budget: 1.05 is 5 %. It does not apply to the number of statements.
     pub slack: f64,
-    /// SQLite's part.
+    /// The budgets on SQLite.
     pub sqlite: EngineBudgets,
-    /// PostgreSQL's part.
+    /// The budgets on PostgreSQL.
     pub postgres: EngineBudgets,
 }
 
-/// The part of one engine.
+/// The budgets on one engine.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct EngineBudgets {
-    /// The version that they hold for: exact on SQLite, the major one on PostgreSQL.
+    /// The engine's version that they hold for: the full version of SQLite, the major version of PostgreSQL.
     pub version: String,
-    /// Of each shape with its variant, by spot.
+    /// By shape and variant, then by position of the page.
     pub pages: BTreeMap<String, BTreeMap<String, Budget>>,
 }
 
@@ -50,7 +51,7 @@ impl Budgets {
         toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path().display()))
     }
 
-    /// The part of an engine.
+    /// The budgets on an engine.
     pub fn of(&self, engine: Engine) -> &EngineBudgets {
         match engine {
             Engine::Sqlite => &self.sqlite,
@@ -58,7 +59,7 @@ impl Budgets {
         }
     }
 
-    /// Makes what was measured the budget of a page, until the file is read again.
+    /// Sets the budget of a page to what was measured. [`Budgets::write`] saves it.
     pub fn set(&mut self, engine: Engine, (row, spot): PageName, work: &Work) {
         let part = match engine {
             Engine::Sqlite => &mut self.sqlite,
@@ -67,14 +68,14 @@ impl Budgets {
         part.pages.entry(row).or_default().insert(spot, taken(work));
     }
 
-    /// Guard: at most the budget, with its slack.
+    /// Guard: the page takes at most its budget times the slack.
     ///
     /// # Errors
-    /// With the page, the budget, the statements and their plans.
+    /// When the page has no budget or takes more. The message has the budget, the statements and their plans.
     pub fn hold(&self, engine: Engine, page: &PageName, work: &Work) -> Result<(), Red> {
         let (row, spot) = page;
         let Some(budget) = self.of(engine).pages.get(row).and_then(|spots| spots.get(spot)) else {
-            return Err(format!("{row}, {spot}: has no budget"));
+            return Err(format!("{engine:?}, {row}, {spot}: budgets.toml has no budget for this page"));
         };
         let (taken, slack) = (taken(work), self.slack);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
@@ -83,11 +84,11 @@ impl Budgets {
             return Ok(());
         }
         Err(format!(
-            "{engine:?}, {row}, {spot}: took {taken:?}, and its budget is {budget:?} with a slack of {slack}: {work}"
+            "{engine:?}, {row}, {spot}: took {taken:?}, over the budget {budget:?} times {slack}: {work}"
         ))
     }
 
-    /// Writes the file, one line a shape and variant.
+    /// Writes the file, with one line for each shape and variant.
     pub fn write(&self) {
         let mut text = format!("{HEAD}slack = {:.2}\n", self.slack);
         for (name, part) in [("sqlite", &self.sqlite), ("postgres", &self.postgres)] {
@@ -106,28 +107,30 @@ impl Budgets {
 }
 
 const HEAD: &str = "\
-# What a feed page may cost, reviewed like code, of each shape, variant and spot.
+# What a feed page may cost: a row for each shape of user and variant of the request, a column for each position of the
+# page. The shapes are described at `enum Shape`, the variants at `struct Variant` and `struct Quest`, the positions at
+# `enum Spot`.
 #
-# Work is counted, not timed. On SQLite: [statements, steps of its virtual machine]. On PostgreSQL: [statements, shared
-# buffers, rows and index entries looked at], each under the worse of its generic and its custom plan. A number is the
-# most that any size (10,000, 100,000 and 1,000,000 flyers), with and
-# without statistics, takes. The shapes are described in tests/shapes/shape.rs, the spots in tests/feeds/mod.rs.
+# Work is counted, not timed. SQLite: [statements, steps of its virtual machine]. PostgreSQL: [statements, shared
+# buffers, rows and index entries visited], each number from the worse of the generic and the custom plan. A number is
+# the largest of all data sets: 10,000, 100,000 and 1,000,000 flyers, with and without statistics.
 #
-# A page over its budget is a finding: mend the query. After a change that is meant to cost more or less:
+# If a page exceeds its budget, mend the query. After a change that is meant to cost more or less, write the file anew
+# and review it like code:
 #     FEED_BUDGETS=write scripts/pg run cargo nextest run -p feed-perf --test budgets
-# On other versions of the engines the budgets are not asked, and only the scaling rules are.
+# The budgets hold for one version of each engine. On another version only the scaling rules are checked.
 ";
 
-/// The shape with its variant, and the spot.
+/// The name of the shape and variant, and the name of the position.
 pub type PageName = (String, String);
 
-/// What the file calls a page.
+/// The name of a page in the file.
 pub fn name(shape: Shape, variant: Variant, spot: Spot) -> PageName {
     let row = format!("{} {}", shape.name(), variant.name());
     (row.trim_end().to_owned(), spot.name())
 }
 
-/// The version of the engine, as far as budgets depend on it.
+/// The version of the engine that the connection is to, in the form of [`EngineBudgets::version`].
 pub fn version(c: &mut Db) -> String {
     use diesel::RunQueryDsl;
     let sql = match c {

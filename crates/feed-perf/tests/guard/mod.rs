@@ -1,5 +1,7 @@
-//! The guard: what a page may cost. Each guard is a function of a loader and of what it is asked for, so that
-//! tests can hold the product's loader to it and see that worse ones are caught.
+//! Guards: checks of what a page may cost.
+//!
+//! Each guard takes the function that loads the page. So tests can check the product's loader, and can also check that
+//! the guard catches worse loaders.
 #![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 pub mod budgets;
@@ -10,21 +12,21 @@ use feed_perf::work::{Target, Work};
 
 use crate::feeds::Asked;
 
-/// Loads a page and tells the ids of its flyers.
+/// A function that loads a page and returns the ids of its flyers.
 pub type Loader = fn(&mut Db, &FeedRequest) -> feed_core::Result<Vec<i64>>;
 
-/// Why a guard is red.
+/// Why a guard failed, for the output of the test.
 pub type Red = String;
 
-/// What the handlers call.
+/// The product's loader, which the HTTP handlers use.
 ///
 /// # Errors
-/// From the database.
+/// Those of [`feed::load`].
 pub fn product(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     Ok(feed::load(c, request)?.items.iter().map(|card| card.id).collect())
 }
 
-/// Does `work` on a connection that reports to the log, and measures what it sends.
+/// Runs `work` and measures the statements that it sends. The log must have been installed before `c` was opened.
 pub fn measure<T>(c: &mut Db, work: impl FnOnce(&mut Db) -> T) -> (T, Work) {
     let measured = feed_perf::work::measure(
         c,
@@ -37,50 +39,57 @@ pub fn measure<T>(c: &mut Db, work: impl FnOnce(&mut Db) -> T) -> (T, Work) {
     measured.unwrap()
 }
 
-/// How many statements were sent.
+/// The number of statements that were sent.
 pub fn statements(work: &Work) -> u64 {
     work.statements.iter().map(|s| s.times as u64).sum()
 }
 
-/// What grows with the data, and not with the height of an index: rows looked at on PostgreSQL, whose buffers grow
-/// by one a probe with every level, and SQLite's steps.
+/// The work that grows with the rows and not with the height of an index: on PostgreSQL the rows visited, on SQLite the
+/// steps of its virtual machine. PostgreSQL's buffers will not do, because each probe reads one more for every level of
+/// the index.
 pub fn visited(work: &Work) -> u64 {
     work.total().visited.unwrap_or(work.total().units)
 }
 
-/// Loads a page, which must hold the rows that it has to, and measures it.
+/// Loads a page, checks its rows, and measures the work.
 ///
 /// # Errors
-/// When other rows came, or none.
+/// When the loader fails, or returns other rows than expected.
 pub fn load(c: &mut Db, loader: Loader, asked: &Asked) -> Result<Work, Red> {
     let (ids, work) = measure(c, |c| loader(c, &asked.request));
     let ids = ids.map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
     if ids == asked.expected {
         Ok(work)
     } else {
-        Err(format!("the page {:?} holds {ids:?}, and must hold {:?}", asked.request, asked.expected))
+        Err(format!(
+            "the page {:?} has the flyers {ids:?}, but expected were {:?}",
+            asked.request, asked.expected
+        ))
     }
 }
 
-/// Guard: at most `most` statements, as many for one row as for fifty.
+/// Guard: a page takes at most `most` statements, and as many for one row as for fifty.
 ///
 /// # Errors
-/// With the statements.
+/// When it takes more. The message has the statements.
 pub fn counts(c: &mut Db, loader: Loader, asked: impl Fn(u32) -> Asked, most: u64) -> Result<(), Red> {
     let (one, fifty) = (load(c, loader, &asked(1))?, load(c, loader, &asked(50))?);
     if let Some(repeated) = fifty.statements.iter().find(|s| s.times > 1) {
-        return Err(format!("N+1: {} times for 50 rows: {}", repeated.times, repeated.sql));
+        return Err(format!("N+1 queries: {} times for 50 rows: {}", repeated.times, repeated.sql));
     }
     if statements(&fifty) > most || statements(&one) != statements(&fifty) {
-        return Err(format!("{most} statements are allowed, as many for 1 row as for 50; it took {fifty}"));
+        return Err(format!(
+            "at most {most} statements are allowed, as many for 1 row as for 50; 50 rows took {fifty}"
+        ));
     }
     Ok(())
 }
 
-/// Guard: no table is read without an index, and, where the engine tells, no sort has more than `sorted` rows.
+/// Guard: no table is scanned without an index, and no sort has more than `sorted` rows. Only PostgreSQL tells the rows
+/// of a sort.
 ///
 /// # Errors
-/// With the plan.
+/// When a plan does either. The message has the plan.
 pub fn plans(c: &mut Db, loader: Loader, asked: &Asked, sorted: u64) -> Result<(), Red> {
     for plan in load(c, loader, asked)?.plans() {
         if let Some(scan) = plan.scans.first() {
@@ -93,17 +102,17 @@ pub fn plans(c: &mut Db, loader: Loader, asked: &Asked, sorted: u64) -> Result<(
     Ok(())
 }
 
-/// Guard: `much` takes at most `ratio` times the work that `little` takes.
+/// Guard: `much` takes at most `ratio` times the work of `little`.
 ///
 /// # Errors
-/// With what `much` sent and how it was done.
+/// When it takes more. The message has the statements of `much` and their plans.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
 pub fn ratio(little: &Work, much: &Work, ratio: f64) -> Result<(), Red> {
     let pairs =
         [("statements", statements(little), statements(much)), ("rows", visited(little), visited(much))];
     for (what, little, more) in pairs {
         if more as f64 > little.max(1) as f64 * ratio {
-            return Err(format!("{more} {what}, more than {ratio} times the {little} of before:\n{much}"));
+            return Err(format!("{more} {what} are more than {ratio} times {little}:\n{much}"));
         }
     }
     Ok(())

@@ -1,27 +1,27 @@
-//! The users, in crowds that each do the same.
+//! The users of a data set, in groups (crowds) whose members publish alike.
 
-/// Users of one kind, in a block of ids of their own.
+/// A group of users who publish alike. Their ids are consecutive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crowd {
-    /// Publish all the time, what is still valid.
+    /// They publish all the time. All their flyers are valid.
     Active,
-    /// Own half of the newest flyers of all, and some older ones.
+    /// They have half of the newest flyers of all, and some older ones.
     Recent,
-    /// Have published nothing for a year; what they did is still valid.
+    /// They have published nothing for a year. Their older flyers are still valid.
     Quiet,
-    /// Never published.
+    /// They have never published.
     Silent,
-    /// A few with very many flyers.
+    /// A few users with very many flyers each.
     Prolific,
-    /// Two of a thousand of their flyers are still valid.
+    /// 0.2 % of their flyers are still valid.
     Expired,
-    /// The twins of [`Crowd::Expired`]: the same flyers at the same times, all valid.
+    /// As [`Crowd::Expired`], with flyers of the same times, but all of them are valid.
     Valid,
-    /// Published all their flyers in one and the same second.
+    /// They published all their flyers in the same second.
     Second,
-    /// Half of their flyers have ended, and the sweeper has not been there.
+    /// Half of their flyers have expired, but the sweeper has not marked them yet.
     Unswept,
-    /// All others, some of them far more active than most.
+    /// All other users. Some are far more active than most.
     Background,
 }
 
@@ -39,7 +39,7 @@ impl Crowd {
         Self::Background,
     ];
 
-    /// The id of the first, the same at every size. Ids below 1,000 are the viewers'.
+    /// The id of the first member, the same at every size. Ids below 1,000 belong to the viewers.
     pub fn first(self) -> i64 {
         match self {
             Self::Active => 1_000,
@@ -55,7 +55,7 @@ impl Crowd {
         }
     }
 
-    /// How many they are.
+    /// The number of members.
     pub(super) fn people(self, size: u32) -> u32 {
         match self {
             Self::Active | Self::Quiet => by_size(size, 100, 1_000),
@@ -67,7 +67,7 @@ impl Crowd {
         }
     }
 
-    /// How many flyers each of them has, apart from the scheduled ones; of the background, nobody can say.
+    /// How many flyers each member has, without the scheduled ones. 0 for the background, whose members differ.
     pub(super) fn each(self, size: u32) -> u32 {
         match self {
             Self::Active => 30,
@@ -81,7 +81,7 @@ impl Crowd {
         }
     }
 
-    /// How many flyers they have, apart from the scheduled ones.
+    /// How many flyers the members have together, without the scheduled ones.
     pub(super) fn flyers(self, size: u32) -> u32 {
         match self {
             Self::Background => {
@@ -92,25 +92,25 @@ impl Crowd {
         }
     }
 
-    /// A condition on `column`: it names one of them.
+    /// An SQL condition: the user id in `column` is a member's.
     pub(super) fn contains(self, column: &str, size: u32) -> String {
         let last = self.first() + i64::from(self.people(size)) - 1;
         format!("{column} BETWEEN {} AND {last}", self.first())
     }
 }
 
-/// How many flyers, the newest of all, are valid from an hour before now. Half are of [`Crowd::Recent`], half
-/// of the background.
+/// The number of scheduled flyers. They are the newest of all and become valid an hour before now. Half belong to
+/// [`Crowd::Recent`], half to the background.
 pub(super) fn scheduled(size: u32) -> u32 {
     by_size(size, 1_000, 10_000)
 }
 
-/// How many users of the background have a flyer for certain, from the first on.
+/// The first so many users of the background have at least one flyer. The others may have none.
 pub(super) fn surely_published(size: u32) -> u32 {
     by_size(size, 500, 9_000)
 }
 
-/// The smallest data set has no room for the shapes at full size.
+/// The smallest data set has no room for the full numbers, so it gets smaller ones.
 fn by_size(size: u32, smallest: u32, others: u32) -> u32 {
     if size < 100_000 { smallest } else { others }
 }

@@ -1,4 +1,4 @@
-//! The rows of a data set, in a few statements: the same text on both engines, but for times.
+//! Writes the rows of a data set with a few statements. Their text is the same on both engines, except for times.
 
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
@@ -13,8 +13,8 @@ use super::{DAY, NOW};
 
 /// Fills an empty, migrated database.
 ///
-/// The indexes come after the rows: each is as dense as if rebuilt, and SQLite takes 18 s instead of 26 for
-/// 1,000,000 flyers.
+/// Creates the indexes after the rows. So each index is as dense as a rebuilt one, and SQLite takes 18 s instead of
+/// 26 s for 1,000,000 flyers.
 pub(super) fn fill(connection: &mut Db, size: u32) -> QueryResult<()> {
     let engine = connection.engine();
     let indexes: Vec<Index> = diesel::sql_query(indexes(engine)).load(connection)?;
@@ -49,7 +49,7 @@ struct Index {
     sql: String,
 }
 
-/// The indexes that are not a constraint's.
+/// The query for all indexes that no constraint owns.
 fn indexes(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => {
@@ -62,7 +62,8 @@ fn indexes(engine: Engine) -> &'static str {
     }
 }
 
-/// Seconds of Unix time as a timestamp: on SQLite as Diesel writes and binds it, since it is compared as text.
+/// An SQL expression for a timestamp, from seconds since 1970. SQLite compares timestamps as text, so there it has the
+/// format that Diesel binds.
 fn time(engine: Engine, seconds: &str) -> String {
     match engine {
         Engine::Sqlite => format!("datetime({seconds}, 'unixepoch')"),
@@ -70,13 +71,14 @@ fn time(engine: Engine, seconds: &str) -> String {
     }
 }
 
-/// Distinct times with microseconds for 0 ≤ `n` < `count`, a power of ten, in another order than that of `n`.
+/// An SQL expression for the time of a relation: distinct for each 0 ≤ `n` < `count`, with microseconds, and not in the
+/// order of `n`. `count` must be a power of ten.
 fn relation_time(engine: Engine, n: &str, count: u32) -> String {
     let start = NOW - 30 * DAY;
-    // 7,919 and powers of ten have no divisor in common.
+    // 7,919 and a power of ten have no common divisor, so all times differ.
     let milliseconds = format!("({n} * 7919 % {count} * 1237)");
     match engine {
-        // Diesel writes 3 or 6 decimals as needed: a last digit that is not 0 needs all.
+        // Diesel writes 3 decimals where they suffice, else 6. A last digit that is not 0 makes it always 6.
         Engine::Sqlite => format!(
             "datetime({start} + {milliseconds} / 1000, 'unixepoch') || printf('.%03d001', {milliseconds} % 1000)"
         ),
@@ -106,18 +108,18 @@ fn users(engine: Engine, size: u32) -> impl Iterator<Item = String> {
     })
 }
 
-/// What descriptions and titles are cut from.
+/// Titles and descriptions are pieces of this text.
 const TEXT: &str = "Fresh bread every morning, live music in the yard and an open workshop for repairs of all \
     kinds: bring your bicycle, your radio or your favourite chair. Doors open at seven, entry is free for \
     children and neighbours, and the bar closes when the last guest has gone home. Second-hand books, plants \
     and records are on sale all day long, the kitchen serves soup, and whoever wants to help is welcome";
 
-/// A word that few flyers have.
+/// A word that occurs in few flyers.
 pub const RARE_WORD: &str = "Theremin";
-/// How many have it.
+/// The number of flyers with [`RARE_WORD`], the same at every size.
 const RARE_FLYERS: u32 = 100;
 
-/// What searches compare with, as the product folds it: all text is ASCII.
+/// Fills the tables of folded texts that searches read. `lower()` folds as the product does, because all text is ASCII.
 fn texts(engine: Engine) -> String {
     let separator = match engine {
         Engine::Sqlite => "char(31)",
@@ -131,15 +133,15 @@ fn texts(engine: Engine) -> String {
     )
 }
 
-/// Ids ascend with the order of publication, whoever published.
+/// Ids follow the order of publication, over all creators.
 fn flyers(engine: Engine, size: u32) -> String {
     let cut =
         |from: String, length: String| format!("substr('{TEXT}', {}, {})", integer(&from), integer(&length));
     let title = cut(format!("1 + {}", scatter("id", 8, 300)), format!("20 + {}", scatter("id", 9, 30)));
     let description =
         cut(format!("1 + {}", scatter("id", 10, 180)), format!("60 + {}", scatter("id", 11, 141)));
-    // Europe, on a grid of some metres; each fiftieth is where the one before it is. One of twenty is in a city of
-    // four by three kilometres around the place where the viewers are.
+    // The flyers lie all over Europe, on a grid of about ten metres. Every fiftieth is at the place of the one before
+    // it. One in twenty is in a city of four by three kilometres around the viewers' location.
     let place = "(id - id % 50 / 49)";
     let degrees = |lowest: &str, salt: i64, count: i64| {
         format!("{lowest} + CAST({} AS DOUBLE PRECISION) / 10000", scatter(place, salt, count))
@@ -148,7 +150,7 @@ fn flyers(engine: Engine, size: u32) -> String {
         let (city, all) = (degrees(city, salt, 400), degrees(lowest, salt, count));
         format!("CASE WHEN {} = 0 THEN {city} ELSE {all} END", scatter(place, 17, 20))
     };
-    // As many at every size.
+    // The same number of flyers at every size.
     let rare =
         format!("CASE WHEN id * {RARE_FLYERS} % {size} < {RARE_FLYERS} THEN ' {RARE_WORD}' ELSE '' END");
     format!(
@@ -169,7 +171,7 @@ fn flyers(engine: Engine, size: u32) -> String {
     )
 }
 
-/// One or two a flyer.
+/// One or two images a flyer.
 fn images() -> String {
     let has_second = format!("{} = 0", scatter("f.id", 16, 2));
     format!(
@@ -198,7 +200,7 @@ fn relations(engine: Engine, shape: Shape, size: u32) -> Vec<String> {
 }
 
 fn follow(engine: Engine, viewer: i64, first: i64, count: u32) -> String {
-    // By the creator's id, so that the times of two crowds are distinct too.
+    // By the creator's id, so that follows of different crowds have distinct times too.
     let at = relation_time(engine, &format!("(n + {first})"), 100_000);
     format!(
         "INSERT INTO follows (follower_id, followed_id, created_at) {} SELECT {viewer}, {first} + n, {at} FROM numbers",
@@ -206,7 +208,7 @@ fn follow(engine: Engine, viewer: i64, first: i64, count: u32) -> String {
     )
 }
 
-/// `count` of the flyers that `condition` names, evenly over all of them.
+/// Favorites `count` of the flyers that meet `condition`, spread evenly over all that do.
 fn favor(engine: Engine, viewer: i64, condition: &str, count: u32) -> String {
     let at = relation_time(engine, "nth", count);
     format!(
@@ -219,7 +221,7 @@ fn favor(engine: Engine, viewer: i64, condition: &str, count: u32) -> String {
     )
 }
 
-/// PostgreSQL's `substr` takes no BIGINT.
+/// Casts to INTEGER: PostgreSQL's `substr` does not take a BIGINT.
 fn integer(expression: &str) -> String {
     format!("CAST({expression} AS INTEGER)")
 }

@@ -1,12 +1,12 @@
-//! Adversarial data for the guard: what the feeds are asked where they could become slow.
+//! Test data that is hard on the feeds: the cases in which a page could become slow.
 //!
-//! Every [`Shape`] is a viewer whose relations have the same structure whatever the size of the database.
-//! Background flyers fill it up to the size: so a table grows around a user who stays the same. All rows are
-//! arithmetic on their numbers, hence the same on every machine and on both engines.
+//! Every [`Shape`] is a viewer whose relations have the same structure at every size of the database. Background
+//! flyers fill the database up to its size, so the tables grow around a user who stays the same. All values are
+//! computed from row numbers, so they are the same on every machine and on both engines.
 //!
-//! A data set is built once, in one SQL text for both engines, and kept: SQLite's as a file under
-//! `target/perf`, PostgreSQL's as a database of the server that `FEED_TEST_POSTGRES` names. It is not to be
-//! changed; [`Data::with_ddl`] is for experiments with its indexes.
+//! A data set is built once and kept. Both engines run the same SQL text, except for times. SQLite keeps a data set as
+//! a file under `target/perf`, PostgreSQL as a database of the server that `FEED_TEST_POSTGRES` names. Tests must not
+//! change it. To try other indexes they use [`Data::with_ddl`], which rolls back.
 #![allow(dead_code, unused_imports, reason = "each target that includes this module uses a part of it")]
 
 mod crowd;
@@ -25,24 +25,25 @@ pub use plan::second;
 pub use shape::Shape;
 pub use store::{Data, on_both};
 
-/// How many flyers a data set can have.
+/// The sizes of the data sets, in flyers.
 pub const SIZES: [u32; 3] = [10_000, 100_000, 1_000_000];
 
-/// Where the viewers are: Zürich.
+/// The location of every viewer: Zürich.
 pub const PLACE: Location = Location { latitude: 47.3769, longitude: 8.5417 };
 
-/// The moment at which the data is looked at, 2026-06-01 12:00 UTC, in seconds of Unix time.
+/// The time of most requests, in seconds since 1970: 2026-06-01 12:00 UTC.
 const NOW: i64 = 1_780_315_200;
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 
-/// The moment at which the data is looked at: what ended more than an hour before has been swept.
+/// The time of most requests. Flyers that expired more than an hour earlier are marked as expired, except those of
+/// [`Crowd::Unswept`].
 pub fn now() -> NaiveDateTime {
     time(NOW)
 }
 
-/// An hour before the scheduled flyers, the newest of all, become valid. Nothing else begins or ends between
-/// this moment and [`now`].
+/// An hour before the scheduled flyers become valid. These are the newest flyers of all. No other flyer becomes valid
+/// or expires between this time and [`now`].
 pub fn before_schedule() -> NaiveDateTime {
     time(NOW - 2 * HOUR)
 }

@@ -1,30 +1,30 @@
-//! The flyers, as numbers: who published what when, and until when it is valid.
+//! Drafts of the flyers: the creator of each, its publication time and its validity, as integers.
 //!
-//! A draft is a row of numbers in a temporary table, in SQL that both engines read alike: integers only.
+//! The drafts are rows of a temporary table. Integers only: SQL about them means the same on both engines.
 
 use chrono::NaiveDateTime;
 
 use super::crowd::{Crowd, scheduled, surely_published};
 use super::{DAY, HOUR, NOW, time};
 
-/// The time that flyers are spread over; the scheduled ones are later.
+/// Publication times are spread over `START` to `END`. The scheduled flyers are later.
 const START: i64 = NOW - 730 * DAY;
 const END: i64 = NOW - 2 * DAY;
 
-/// The mark of what has ended, as the sweeper left it. Nothing ends within an hour of now.
+/// The condition under which the sweeper has marked a flyer as expired. No flyer expires within the hour before now.
 fn swept() -> String {
     format!("valid_until < {}", NOW - HOUR)
 }
 
-/// The second of [`Crowd::Second`].
+/// The publication time of all flyers of [`Crowd::Second`], in seconds since 1970.
 const SECOND: i64 = NOW - 100 * DAY;
 
-/// The second in which all flyers of the shapes named after it were published.
+/// The second in which all flyers of [`Crowd::Second`] were published.
 pub fn second() -> NaiveDateTime {
     time(SECOND)
 }
 
-/// The rows 0, 1, … of a table `numbers(n)`, as the start of a SELECT.
+/// A WITH clause of a table `numbers(n)` with the rows 0 to `count` - 1.
 pub(super) fn numbers(count: u32) -> String {
     format!(
         "WITH RECURSIVE numbers(n) AS (SELECT CAST(0 AS BIGINT) UNION ALL \
@@ -32,14 +32,16 @@ pub(super) fn numbers(count: u32) -> String {
     )
 }
 
-/// A number below `modulus` that looks drawn by lot, from a column of numbers up to some millions.
+/// An SQL expression for a pseudorandom number below `modulus`, from a column of numbers up to some millions.
 ///
-/// A square, so that two salts give two draws and not one shifted; within 63 bits at every step.
+/// It squares its input, so that two salts give independent numbers and not a shifted sequence. Every step stays within
+/// 63 bits.
 pub(super) fn scatter(n: &str, salt: i64, modulus: i64) -> String {
     format!("(({n} + {salt}) * ({n} + {salt}) % 2147483647 * 48271 % 2147483629 % {modulus})")
 }
 
-/// Statements that make the table `drafts` with all flyers of a data set, one or two a crowd.
+/// The statements that create the table `drafts` and fill it with all flyers of a data set: at most one for each crowd,
+/// and one for the scheduled flyers.
 pub(super) fn drafts(size: u32) -> Vec<String> {
     let create = "CREATE TEMPORARY TABLE drafts (nth BIGINT, creator_id BIGINT, created BIGINT, valid_from BIGINT, \
                   valid_until BIGINT, expired BOOLEAN)";
@@ -50,7 +52,8 @@ pub(super) fn drafts(size: u32) -> Vec<String> {
         .collect()
 }
 
-/// Flyers 0 ≤ n < `count` as expressions over `n`, and over `created` where the others have it.
+/// `count` flyers, as SQL expressions over `n`, which runs from 0 to `count` - 1. `valid_from`, `valid_until` and
+/// `expired` may also use `created`.
 struct Draft {
     count: u32,
     creator: String,
@@ -64,10 +67,10 @@ impl Draft {
     fn of(crowd: Crowd, size: u32) -> Self {
         let each = crowd.each(size);
         let spread = |to: i64| {
-            // The twins draw the same times.
+            // Both crowds get the same times.
             let salt = if crowd == Crowd::Valid { Crowd::Expired.first() } else { crowd.first() };
-            // One in each of `each` equal parts of the time, so that a creator's flyers do not depend on how
-            // many others there are.
+            // Divide the time into `each` equal parts, with one flyer in each. So a creator's times do not depend on
+            // the number of other creators.
             let span = to - START;
             format!("{START} + (n % {each} * {span} + {}) / {each}", scatter("n", salt, span))
         };
@@ -85,9 +88,9 @@ impl Draft {
             }
             Crowd::Second => (SECOND.to_string(), valid),
             Crowd::Background => (
-                // Each fiftieth in the same second as the one before it.
+                // Every fiftieth is of the same second as the one before it.
                 format!("{START} + {}", scatter("(n - n % 50 / 49)", 2, END - START)),
-                // Those of the last two months cannot have ended long ago: 76 % of the others, 70 % of all.
+                // Flyers of the last two months stay valid. Of the older ones 76 % have expired, which is 70 % of all.
                 format!(
                     "CASE WHEN created < {} AND {} < 76 THEN created + 3 * 86400 + {} ELSE {valid} END",
                     NOW - 60 * DAY,
@@ -113,7 +116,7 @@ impl Draft {
         }
     }
 
-    /// The newest flyers of all, evenly over the 22 hours until three hours ago.
+    /// The newest flyers of all, spread evenly from 25 to 3 hours before now.
     fn scheduled(size: u32) -> Self {
         let count = scheduled(size);
         let recent = Crowd::Recent;
@@ -144,13 +147,13 @@ impl Draft {
     }
 }
 
-/// The end of what is valid: months ahead.
+/// An SQL expression for the `valid_until` of valid flyers: 3 to 363 days after now.
 fn valid() -> String {
     format!("{} + {}", NOW + 3 * DAY, scatter("n", 1, 360 * DAY))
 }
 
-/// A user of the background, drawn by lot with a square that favours the first: of 900,000 flyers the first has
-/// some 7,000, the last 20.
+/// An SQL expression for a pseudorandom user of the background. The square favours the first users: of 900,000 flyers
+/// the first user has about 7,000, the last one 20.
 fn anyone(size: u32) -> String {
     let crowd = Crowd::Background;
     let lot = scatter("n", 6, 65_536);

@@ -1,4 +1,4 @@
-//! Data sets as databases of the server that `FEED_TEST_POSTGRES` names.
+//! Data sets on PostgreSQL: databases of the server that `FEED_TEST_POSTGRES` names.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ diesel::table! {
 const TABLES: [&str; 7] =
     ["users", "user_texts", "flyers", "flyer_texts", "flyer_images", "favorites", "follows"];
 
-/// The URL of a data set, which is there as long as the connection is held, or another into it.
+/// The URL of a data set, which is built first if it is missing.
 ///
-/// The locks are the server's own: they hold for whoever builds there, from whichever folder, and end with
-/// the connection.
+/// The data set is not removed while the returned connection, or any connection to the data set, is open. The locks are
+/// PostgreSQL's advisory locks, so they hold between processes of different checkouts too, and end with the connection.
 pub(super) fn provide(set: Set) -> (String, PgConnection) {
     let server = std::env::var("FEED_TEST_POSTGRES")
         .expect("FEED_TEST_POSTGRES names a server: run the tests by scripts/test or scripts/pg run");
@@ -59,35 +59,38 @@ fn is_there(maintenance: &mut PgConnection, name: &str) -> bool {
 fn lock(maintenance: &mut PgConnection, function: &str, key: &str) {
     maintenance
         .batch_execute(&format!("SELECT {function}(hashtextextended('{key}', 0))"))
-        .expect("the lock of both databases of a size");
+        .expect("the advisory lock is granted");
 }
 
-/// Removes what former generators built and nobody is in.
+/// Removes the data sets of older generators that nobody is connected to.
 fn remove_outdated(maintenance: &mut PgConnection) {
     let databases: Vec<String> = pg_database::table
         .filter(pg_database::datname.like("perf\\_%"))
         .select(sql::<Text>("CAST(datname AS TEXT)"))
         .load(maintenance)
-        .expect("the names of databases");
+        .expect("the test server lists its databases");
     for database in databases {
         let name = database.strip_prefix("perf_").unwrap_or(&database);
         let key = key(name);
         let is_free = format!("pg_try_advisory_lock(hashtextextended('{key}', 0))");
-        if is_outdated(name) && select(sql::<Bool>(&is_free)).get_result(maintenance).expect("a lock") {
-            // Refused where somebody is in it.
+        if is_outdated(name)
+            && select(sql::<Bool>(&is_free)).get_result(maintenance).expect("the server answers")
+        {
+            // PostgreSQL refuses to drop a database while somebody is connected to it.
             let _ = maintenance.batch_execute(&format!("DROP DATABASE IF EXISTS {database}"));
             lock(maintenance, "pg_advisory_unlock", &key);
         }
     }
 }
 
-/// Builds both databases of a size under other names: where they have their own, they are complete.
+/// Builds both databases of a size, with and without statistics. They get their names once they are complete.
 fn build(maintenance: &mut PgConnection, server: &str, set: Set) {
     remove_outdated(maintenance);
     let names = set.both().map(database);
     let building = names.each_ref().map(|name| format!("{name}_building"));
     let [plain, analyzed] = &building;
-    let mut run = |statement: String| maintenance.batch_execute(&statement).expect("a database is made");
+    let mut run =
+        |statement: String| maintenance.batch_execute(&statement).expect("the server runs the statement");
     for name in names.iter().chain(&building) {
         run(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
     }
@@ -99,51 +102,52 @@ fn build(maintenance: &mut PgConnection, server: &str, set: Set) {
             "SET synchronous_commit = off; SET timezone = 'UTC'; \
              SET work_mem = '256MB'; SET maintenance_work_mem = '256MB'; SET jit = off",
         )
-        .expect("settings");
+        .expect("the settings are set");
     let mut connection = Db::Postgres(connection);
     migrate::run(&mut connection).expect("migrations run");
-    timed("  rows and indexes", || fill(&mut connection, set.size).expect("the rows"));
+    timed("  rows and indexes", || fill(&mut connection, set.size).expect("the rows are written"));
     timed("  VACUUM", || finish(&mut connection));
     drop(connection);
 
     timed("  copy and statistics", || {
         run(format!("CREATE DATABASE {analyzed} TEMPLATE {plain} STRATEGY file_copy"));
         let tables = TABLES.join(", ");
-        connect(server, analyzed).batch_execute(&format!("ANALYZE {tables}")).expect("statistics");
+        connect(server, analyzed).batch_execute(&format!("ANALYZE {tables}")).expect("ANALYZE runs");
     });
     for (name, building) in names.iter().zip(&building) {
         run(format!("ALTER DATABASE {building} RENAME TO {name}"));
     }
 }
 
-/// What comes by itself after some time of use, but for statistics, and what must not.
+/// Brings the tables into the state that they have after some time of use, but without statistics: sequences after the
+/// last id, rows vacuumed. Turns autovacuum off, which would collect statistics.
 fn finish(connection: &mut Db) {
     for table in TABLES {
         connection
             .batch_execute(&format!("ALTER TABLE {table} SET (autovacuum_enabled = FALSE)"))
-            .expect("no statistics by themselves");
+            .expect("autovacuum is turned off");
     }
     for table in ["users", "flyers"] {
         connection
             .batch_execute(&format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"
             ))
-            .expect("sequences behind the rows");
+            .expect("the sequences are set");
     }
-    // A connection that another test happens to be opening keeps VACUUM from calling rows visible to all, and
-    // index-only scans from being that: once more, then.
+    // A connection that another test is just opening can keep VACUUM from marking pages as all-visible. Index-only
+    // scans would then read the table too, so run VACUUM again.
     let is_visible = sql::<Bool>(
         "bool_and(relallvisible = relpages) FROM pg_class WHERE relkind = 'r' \
          AND relnamespace = CAST('public' AS regnamespace)",
     );
     for _ in 0..100 {
-        connection.batch_execute(&format!("VACUUM (FREEZE) {}", TABLES.join(", "))).expect("VACUUM");
+        connection.batch_execute(&format!("VACUUM (FREEZE) {}", TABLES.join(", "))).expect("VACUUM runs");
         if select(is_visible.clone()).get_result(connection).expect("the catalogue answers") {
             return;
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-    panic!("VACUUM leaves rows that are not visible to all: is a transaction open in the database?");
+    panic!("VACUUM could not mark all pages as all-visible: is a transaction open in the database?");
 }
 
 fn connect(server: &str, name: &str) -> PgConnection {

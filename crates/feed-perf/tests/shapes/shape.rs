@@ -1,4 +1,4 @@
-//! The shapes: who looks at which feed, and when.
+//! The shapes of the users whose feeds are measured: which relations each has, which feed they load, and when.
 
 use chrono::NaiveDateTime;
 use feed_core::feed::Feed;
@@ -6,7 +6,7 @@ use feed_core::feed::Feed;
 use super::crowd::Crowd;
 use super::{SIZES, before_schedule, now};
 
-/// A viewer with relations of fixed structure, the feed that they look at, and the moment at which they do.
+/// A viewer with relations of a fixed structure, the feed that they load, and the time at which they load it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shape {
     /// The main feed.
@@ -15,17 +15,18 @@ pub enum Shape {
     AllScheduled,
     /// Follows nobody.
     Follows0,
-    /// Follows one active creator. Like all of them, none who has one of the newest flyers: a look there fails.
+    /// Follows one active creator. No active creator has one of the newest flyers, so the bounded scan of the newest
+    /// flyers finds nothing.
     Follows1,
     /// Follows 100 active creators.
     Follows100,
     /// Follows 1,000 active creators.
     Follows1000,
-    /// Follows 1,000 active creators and 9,000 of the background, some of whom have newest flyers.
+    /// Follows 1,000 active creators and 9,000 of the background, some of whom have some of the newest flyers.
     Follows10000,
-    /// Follows the 100 creators of half of the newest flyers.
+    /// Follows the 100 creators who have half of the newest flyers.
     Recent100,
-    /// Follows those 100 and 900 active creators.
+    /// Follows the 100 creators of [`Shape::Recent100`] and 900 active creators.
     Recent1000,
     /// Follows 100 creators with 5 flyers each, all valid and older than a year.
     Quiet100,
@@ -39,22 +40,22 @@ pub enum Shape {
     Prolific10,
     /// Follows 100 creators with 100 flyers each, of which 0.2 % are valid (10 creators at the smallest size).
     Expired100,
-    /// As [`Shape::Expired100`], and all are valid.
+    /// As [`Shape::Expired100`], but all flyers are valid.
     Valid100,
-    /// Follows 100 creators whose 10,000 flyers are of the same second (1,000 at the smallest size).
+    /// Follows 100 creators whose 10,000 flyers were published in the same second (1,000 at the smallest size).
     Second100,
     /// As [`Shape::Recent100`] while those newest flyers are not yet valid.
     Scheduled100,
     /// As [`Shape::Follows10000`] while the newest flyers are not yet valid.
     Scheduled10000,
-    /// Follows 100 creators with 20 flyers each; half have ended without being marked (10 creators at the
-    /// smallest size).
+    /// Follows 100 creators with 20 flyers each (10 creators at the smallest size). Half of the flyers have expired but
+    /// are not marked yet.
     Unswept100,
-    /// Has no favorite.
+    /// Has no favorites.
     Favorites0,
-    /// One favorite.
+    /// Has one favorite.
     Favorites1,
-    /// 100 favorites, like the others valid and spread evenly over all time.
+    /// 100 favorites. Here and where nothing else is said, favorites are valid and spread evenly over all times.
     Favorites100,
     /// 1,000 favorites.
     Favorites1000,
@@ -64,24 +65,24 @@ pub enum Shape {
     Favorites100000,
     /// 10,000 favorites of which 0.2 % are valid (1,000 at the smallest size).
     FavoritesExpired,
-    /// 10,000 favorites of the same second (1,000 at the smallest size).
+    /// 10,000 favorites that were published in the same second (1,000 at the smallest size).
     FavoritesSecond,
 }
 
-/// What a viewer is related to; counts are those at full size.
+/// A viewer's relations. The numbers are those of the larger data sets.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Relations {
     None,
-    /// The first so many of each crowd.
+    /// Follows the first so many members of each crowd.
     Follows(&'static [(Crowd, u32)]),
-    /// So many flyers of the crowd, evenly.
+    /// Favorited so many flyers of the crowd, spread evenly.
     Favorites(Crowd, u32),
-    /// So many valid flyers of whomever, evenly.
+    /// Favorited so many valid flyers of any creators, spread evenly.
     ValidFavorites(u32),
 }
 
 impl Shape {
-    /// Every shape, in the order of their viewers' ids.
+    /// All shapes, by the ids of their viewers.
     pub const ALL: [Self; 28] = [
         Self::All,
         Self::AllScheduled,
@@ -178,12 +179,12 @@ impl Shape {
         }
     }
 
-    /// The user who looks: one for each shape.
+    /// The id of the user. Each shape has a user of its own.
     pub fn viewer(self) -> i64 {
         self as i64 + 1
     }
 
-    /// What they look at.
+    /// The feed that the user loads.
     pub fn feed(self) -> Feed {
         let viewer = self.viewer();
         match self {
@@ -193,7 +194,7 @@ impl Shape {
         }
     }
 
-    /// When they look.
+    /// The time of the request.
     pub fn now(self) -> NaiveDateTime {
         match self {
             Self::AllScheduled | Self::Scheduled100 | Self::Scheduled10000 => before_schedule(),
@@ -201,7 +202,7 @@ impl Shape {
         }
     }
 
-    /// How many follows or favorites the viewer has.
+    /// How many follows or favorites the user has in a data set of this size.
     pub fn relations(self, size: u32) -> u32 {
         match self.related() {
             Relations::None => 0,
@@ -211,7 +212,7 @@ impl Shape {
         }
     }
 
-    /// Whether a data set of this size has room for it.
+    /// Whether a data set of this size is large enough for the shape.
     pub fn exists_at(self, size: u32) -> bool {
         size >= match self {
             Self::Follows1000
@@ -225,11 +226,11 @@ impl Shape {
         }
     }
 
-    /// Whether all that a first page of it reads is of the same structure at both sizes, so that more work at
-    /// one is the table's doing.
+    /// Whether everything that a first page reads has the same structure at both sizes. If so, only the size of the
+    /// tables can cause more work at one of them.
     pub fn is_same_at(self, a: u32, b: u32) -> bool {
         let is_scaled = match self {
-            // The background that they follow grows with the size.
+            // These follow members of the background, which has more flyers in larger data sets.
             Self::Follows10000 | Self::Scheduled10000 => true,
             Self::Follows0
             | Self::Follows1

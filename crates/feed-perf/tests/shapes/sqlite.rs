@@ -1,4 +1,4 @@
-//! Data sets as SQLite files under `target/perf`.
+//! Data sets on SQLite: files under `target/perf`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,22 +11,23 @@ use feed_core::migrate;
 use super::fill::fill;
 use super::store::{Set, is_outdated, key, timed};
 
-/// The URL of a data set, which is there as long as the lock is held.
+/// The URL of a data set, which is built first if it is missing. Its file is not removed while the returned lock is
+/// held.
 pub(super) fn provide(set: Set) -> (String, File) {
     let file = file(set);
     let lock = lock_file(&set.key());
     loop {
-        lock.lock_shared().expect("the lock");
+        lock.lock_shared().expect("the data set can be locked");
         if file.exists() {
             return (format!("sqlite://{}", file.display()), lock);
         }
-        lock.unlock().expect("the lock");
-        lock.lock().expect("the lock");
+        lock.unlock().expect("the data set can be unlocked");
+        lock.lock().expect("the data set can be locked");
         // Another process may have built it meanwhile.
         if !file.exists() {
             timed(&format!("built SQLite's {} flyers", set.size), || build(set));
         }
-        lock.unlock().expect("the lock");
+        lock.unlock().expect("the data set can be unlocked");
     }
 }
 
@@ -38,29 +39,30 @@ fn file(set: Set) -> PathBuf {
     folder().join(set.name()).with_extension("db")
 }
 
-/// The lock of both files of a size. It is never removed: two files of one name would be two locks.
+/// The lock file that both data sets of a size share. It is never removed: a new file of the same name would be another
+/// lock.
 fn lock_file(key: &str) -> File {
     let folder = folder().join("locks");
-    fs::create_dir_all(&folder).expect("a folder for the locks");
-    File::create(folder.join(key)).expect("a lock file")
+    fs::create_dir_all(&folder).expect("the folder of the locks can be created");
+    File::create(folder.join(key)).expect("the lock file opens")
 }
 
-/// Removes what former generators built and nobody has open.
+/// Removes the data sets of older generators that nobody has open.
 fn remove_outdated() {
-    for entry in folder().read_dir().expect("the data's folder").flatten() {
+    for entry in folder().read_dir().expect("the folder of the data sets is readable").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !entry.path().is_file() || !is_outdated(&name) {
             continue;
         }
         let lock = lock_file(&key(&name));
         if lock.try_lock().is_ok() {
-            // Another process may have been faster.
+            // An error is ignored, because another process may have removed the file already.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// Builds both files of a size under other names: where they have their own, they are complete.
+/// Builds both files of a size, with and without statistics. They get their names once they are complete.
 fn build(set: Set) {
     remove_outdated();
     let files = set.both().map(|set| (file(set), file(set).with_extension("building")));
@@ -68,31 +70,32 @@ fn build(set: Set) {
     for (building, suffix) in
         [plain, analyzed].iter().flat_map(|file| ["", "-wal", "-shm"].map(|s| (file, s)))
     {
-        // There is one where a build was broken off.
+        // An interrupted build leaves such files behind.
         let _ = fs::remove_file(format!("{}{suffix}", building.display()));
     }
 
     let mut connection = connect(plain);
-    // What is lost in a crash is built again.
+    // Nothing needs to survive a crash: an incomplete file is built again.
     connection
         .batch_execute(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; \
              PRAGMA temp_store = MEMORY; PRAGMA cache_size = -524288",
         )
-        .expect("pragmas");
+        .expect("the pragmas are set");
     let mut connection = Db::Sqlite(connection);
     migrate::run(&mut connection).expect("migrations run");
-    timed("  rows and indexes", || fill(&mut connection, set.size).expect("the rows"));
-    // Kept in the file: nobody who opens it has to change it, for which they would have to be alone.
-    connection.batch_execute("PRAGMA journal_mode = WAL").expect("write-ahead log");
+    timed("  rows and indexes", || fill(&mut connection, set.size).expect("the rows are written"));
+    // The file keeps this mode. Otherwise the first connection would have to change it, which only a connection that is
+    // alone can do.
+    connection.batch_execute("PRAGMA journal_mode = WAL").expect("the file changes to WAL mode");
     drop(connection);
 
     timed("  copy and statistics", || {
-        fs::copy(plain, analyzed).expect("a copy");
-        connect(analyzed).batch_execute("ANALYZE").expect("statistics");
+        fs::copy(plain, analyzed).expect("the file can be copied");
+        connect(analyzed).batch_execute("ANALYZE").expect("ANALYZE runs");
     });
     for (file, building) in &files {
-        fs::rename(building, file).expect("its name");
+        fs::rename(building, file).expect("the file gets its name");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where data sets are kept, and how a test comes by one.
+//! Opens the data sets: names, sharing and building them.
 
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,28 +13,29 @@ use feed_core::migrate;
 
 use super::{SIZES, postgres, sqlite};
 
-/// A data set, open.
+/// An open data set.
 #[derive(Debug)]
 pub struct Data {
-    /// The engine that keeps it.
+    /// The engine of the database.
     pub engine: Engine,
-    /// How many flyers it has: one of [`SIZES`].
+    /// The number of flyers: one of [`SIZES`].
     pub size: u32,
-    /// Whether the planner has statistics of it.
+    /// Whether the planner has statistics.
     pub analyzed: bool,
-    /// The open database. Others use it too: it is only read, and written in [`Data::with_ddl`] alone.
+    /// The database. Other tests use it at the same time, so tests only read it. The exception is [`Data::with_ddl`].
     pub database: Database,
-    /// Its URL, for programs that open it themselves.
+    /// The URL, for programs that open the database themselves.
     pub url: String,
-    /// Of SQLite's file: nobody removes it meanwhile. PostgreSQL removes no database that somebody is in.
+    /// Keeps other processes from removing SQLite's file. PostgreSQL needs no lock: it drops no database that has
+    /// connections.
     _lock: Option<File>,
 }
 
 impl Data {
-    /// Opens a data set, and builds it first where it is missing; other processes wait for the one that does.
+    /// Opens a data set, and builds it first if it is missing. Other processes wait while one builds it.
     ///
     /// # Panics
-    /// When it cannot be built or opened: a test has nothing to do then.
+    /// When it cannot be built or opened.
     pub fn open(engine: Engine, size: u32, analyzed: bool) -> Self {
         assert!(SIZES.contains(&size), "{size} is not one of {SIZES:?}");
         let set = Set { size, analyzed };
@@ -53,23 +54,23 @@ impl Data {
             }
         };
         let is_pending = database.read(migrate::is_pending).expect("the data set answers");
-        assert!(!is_pending, "{url} was built by a program without the newest migration: remove it");
+        assert!(!is_pending, "{url} lacks the newest migration: remove it");
         Self { engine, size, analyzed, database, url, _lock: lock }
     }
 
-    /// Does `work` while `ddl` holds, on the connection on which it does: in a transaction that is rolled back.
+    /// Runs `ddl` and then `work` in one transaction, and rolls it back.
     ///
-    /// On PostgreSQL everyone else who uses the same tables waits until then, this process's other
-    /// connections too; on SQLite only those who would write. For DDL and no rows: on PostgreSQL a row that was
-    /// written and rolled back stays in the files, and costs whoever reads.
+    /// On PostgreSQL all other connections that use the same tables wait until then, also those of this process. On
+    /// SQLite only writers wait. Write no rows here: on PostgreSQL a row stays in the table's file after the rollback,
+    /// and later reads cost more.
     ///
     /// # Panics
-    /// When the database refuses the statements, or `work` panics: rolled back all the same.
+    /// When the database refuses `ddl`, or `work` panics. The transaction is rolled back then too.
     pub fn with_ddl<T>(&self, ddl: &str, work: impl FnOnce(&mut Db) -> T) -> T {
         let one_at_a_time = match self.engine {
-            // Outside the transaction, where it would have no effect.
+            // Before the transaction: within one it would have no effect.
             Engine::Sqlite => "PRAGMA busy_timeout = 600000",
-            // Two who each hold a table and read the other's would wait for each other.
+            // Without this lock, two callers that each lock a table and then read the other's table would deadlock.
             Engine::Postgres => "SELECT pg_advisory_lock(1)",
         };
         let done = self.database.with_writer(|c| {
@@ -83,11 +84,11 @@ impl Data {
             }
             Ok(answer)
         });
-        done.expect("the DDL and its work are done")
+        done.expect("the DDL runs and is rolled back")
     }
 }
 
-/// Runs `test` on a data set of each engine, and says on which one it failed.
+/// Runs `test` on a data set of each engine. Prints the engine first, so that a failure shows it.
 pub fn on_both(size: u32, analyzed: bool, test: impl Fn(&Data)) {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         eprintln!("on {engine:?}, {size} flyers, analyzed: {analyzed}");
@@ -95,8 +96,8 @@ pub fn on_both(size: u32, analyzed: bool, test: impl Fn(&Data)) {
     }
 }
 
-/// Which data set: the two with and without statistics are built together, since PostgreSQL copies only a
-/// database that nobody is connected to.
+/// The key of a data set. The two of a size, with and without statistics, are built together, because PostgreSQL copies
+/// only a database that nobody is connected to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Set {
     pub(super) size: u32,
@@ -104,7 +105,7 @@ pub(super) struct Set {
 }
 
 impl Set {
-    /// What its file or database is called: content, size, and whether it has statistics.
+    /// The name of the file or database: the hash of the content, the size, and whether there are statistics.
     pub(super) fn name(self) -> String {
         let analyzed = if self.analyzed { "_analyzed" } else { "" };
         format!("{}_{}{analyzed}", *CONTENT, self.size)
@@ -114,23 +115,23 @@ impl Set {
         [false, true].map(|analyzed| Self { analyzed, ..self })
     }
 
-    /// What the two are called together.
+    /// The part of the name that both data sets of a size share.
     pub(super) fn key(self) -> String {
         key(&self.name())
     }
 }
 
-/// The content and size in the name of a file or database.
+/// The content hash and the size, from the name of a file or database.
 pub(super) fn key(name: &str) -> String {
     name.split(['_', '.']).take(2).collect::<Vec<_>>().join("_")
 }
 
-/// Whether a former generator gave this name.
+/// Whether an older generator built the data set of this name.
 pub(super) fn is_outdated(name: &str) -> bool {
     !name.starts_with(&*CONTENT)
 }
 
-/// Says how long a step of building took.
+/// Runs a step of building and prints how long it took.
 pub(super) fn timed<T>(what: &str, step: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let done = step();
@@ -138,7 +139,8 @@ pub(super) fn timed<T>(what: &str, step: impl FnOnce() -> T) -> T {
     done
 }
 
-/// What decides the rows: this generator and the migrations. A change of either is another data set.
+/// A hash of everything that determines the rows: the sources of this module and the migrations. When either changes,
+/// the data sets get new names and are built again.
 static CONTENT: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = DefaultHasher::new();
     [
@@ -152,7 +154,7 @@ static CONTENT: LazyLock<String> = LazyLock::new(|| {
         include_str!("store.rs"),
     ]
     .hash(&mut hasher);
-    // Looked up when it runs, so that no list of them can be behind.
+    // Reads the folder at run time, so that a new migration cannot be forgotten here.
     for engine in ["sqlite", "postgres"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(engine);
         let entries = folder.read_dir().expect("the migrations' folder");

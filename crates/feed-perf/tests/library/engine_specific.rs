@@ -1,4 +1,4 @@
-//! What only one of the engines does.
+//! Tests of what only one of the engines does.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use diesel::connection::SimpleConnection;
@@ -9,7 +9,7 @@ use feed_perf::log;
 use feed_perf::plan::{self, Plan};
 use feed_perf::{Error, Statement};
 
-use super::{OnServer, sqlite};
+use super::{PostgresSchema, sqlite};
 
 diesel::table! {
     kinds {
@@ -55,7 +55,7 @@ fn returned(plan: &Plan) -> u64 {
     plan.execution.unwrap().returned
 }
 
-/// The one statement that `work` sends.
+/// Runs `work`, which must send exactly one statement, and returns that statement.
 fn sent<T>(work: impl FnOnce() -> QueryResult<T>) -> Statement {
     let (answer, mut log) = log::record(work);
     answer.map(drop).unwrap();
@@ -64,8 +64,8 @@ fn sent<T>(work: impl FnOnce() -> QueryResult<T>) -> Statement {
 }
 
 #[test]
-fn every_kind_of_value_is_found_again_by_its_literal() {
-    let mut server = OnServer::new();
+fn literals_of_every_kind_find_the_row_that_diesel_wrote() {
+    let mut server = PostgresSchema::new();
     let c = server.postgres();
     c.batch_execute(
         "CREATE TABLE kinds (id int, small smallint, big bigint, real real, double double precision, flag boolean,
@@ -121,7 +121,7 @@ fn every_kind_of_value_is_found_again_by_its_literal() {
             .and(kinds::nothing.is_not_distinct_from(row.nothing));
         let statement = sent(|| {
             let count = kinds::table.filter(filter).select(kinds::id).load::<i32>(c)?.len();
-            assert_eq!(count, 1, "Diesel's own binds find it");
+            assert_eq!(count, 1, "Diesel's own binds find the row");
             Ok(())
         });
         let plans = plan::postgres(c, &statement).unwrap();
@@ -135,8 +135,8 @@ fn every_kind_of_value_is_found_again_by_its_literal() {
 }
 
 #[test]
-fn what_cannot_be_a_literal_is_an_error_and_leaves_nothing_behind() {
-    let mut server = OnServer::new();
+fn a_bind_without_a_literal_is_an_error_and_leaves_nothing_behind() {
+    let mut server = PostgresSchema::new();
     let c = server.postgres();
     let settings = |c: &mut PgConnection| {
         diesel::select(sql::<Text>(
@@ -154,7 +154,7 @@ fn what_cannot_be_a_literal_is_an_error_and_leaves_nothing_behind() {
         plan::postgres(c, &good).unwrap();
         for (binds, expected) in [
             ("[Music]", "\"Music\" is not the debug text"),
-            ("[\"five\"]", "does not go into a parameter of the type bigint"),
+            ("[\"five\"]", "does not fit a parameter of the type bigint"),
             ("[5, 6]", "2 values for 1 parameters"),
         ] {
             let bad = Statement { binds: binds.to_owned(), ..good.clone() };
@@ -164,7 +164,7 @@ fn what_cannot_be_a_literal_is_an_error_and_leaves_nothing_behind() {
         let wrong =
             Statement { sql: "SELECT nothing FROM nowhere".into(), binds: "[]".into(), ..good.clone() };
         assert!(matches!(plan::postgres(c, &wrong), Err(Error::Database { .. })));
-        // The transaction goes on.
+        // The transaction is still usable.
         diesel::sql_query("SELECT 1").execute(c)
     })
     .unwrap();
@@ -173,19 +173,19 @@ fn what_cannot_be_a_literal_is_an_error_and_leaves_nothing_behind() {
 
 #[test]
 fn parameters_have_the_types_that_diesel_declared() {
-    let mut server = OnServer::new();
+    let mut server = PostgresSchema::new();
     let c = server.postgres();
-    // Inferred, both would be text.
+    // PostgreSQL would infer text for both parameters.
     let statement = sent(|| diesel::select((7_i64.into_sql::<BigInt>(), true.into_sql::<Bool>())).execute(c));
     assert_eq!(returned(&plan::postgres(c, &statement).unwrap().custom), 1);
-    let unkept = Statement { sql: format!("{} -- another text", statement.sql), ..statement };
-    let error = plan::postgres(c, &unkept).unwrap_err().to_string();
-    assert!(error.contains("Int(7) does not go into a parameter of the type text"), "{error}");
+    let not_prepared = Statement { sql: format!("{} -- another text", statement.sql), ..statement };
+    let error = plan::postgres(c, &not_prepared).unwrap_err().to_string();
+    assert!(error.contains("Int(7) does not fit a parameter of the type text"), "{error}");
 }
 
 #[test]
-fn the_generic_plan_is_not_the_custom_one() {
-    let mut server = OnServer::new();
+fn the_generic_and_the_custom_plan_differ_where_values_are_skewed() {
+    let mut server = PostgresSchema::new();
     let c = server.postgres();
     c.batch_execute(
         "CREATE TABLE skewed AS SELECT i AS id, CASE WHEN i % 1000 = 0 THEN i ELSE 1 END AS kind
@@ -212,8 +212,8 @@ fn the_generic_plan_is_not_the_custom_one() {
 }
 
 #[test]
-fn a_write_that_is_explained_is_undone() {
-    let mut server = OnServer::new();
+fn explaining_a_write_undoes_it() {
+    let mut server = PostgresSchema::new();
     let c = server.postgres();
     c.batch_execute("CREATE TABLE notes AS SELECT 1 AS id").unwrap();
     let write = sent(|| diesel::sql_query("INSERT INTO notes VALUES (2)").execute(c));
@@ -222,12 +222,14 @@ fn a_write_that_is_explained_is_undone() {
     assert_eq!(count, Ok(2));
 }
 
-/// Where it was built to look at them: the same values decide the plan that is told and the one that runs.
+/// Unless SQLite was built with `ENABLE_QPSG`, which makes it ignore the values. In both cases the explained plan is
+/// the one that runs.
 #[test]
 fn sqlite_plans_with_the_values_of_the_binds() {
     let mut connection = sqlite();
     let c = &mut connection;
-    let is_blind = diesel::select(sql::<Bool>("sqlite_compileoption_used('ENABLE_QPSG')")).get_result(c);
+    let ignores_values =
+        diesel::select(sql::<Bool>("sqlite_compileoption_used('ENABLE_QPSG')")).get_result(c);
     c.batch_execute(
         "CREATE TABLE t (kind TEXT, x INTEGER); CREATE INDEX rare_x ON t (x) WHERE kind = 'rare';",
     )
@@ -241,7 +243,7 @@ fn sqlite_plans_with_the_values_of_the_binds() {
         });
         plan::sqlite(c, &statement).unwrap()
     };
-    assert_eq!(Ok(!plan_of("rare").uses_index("rare_x")), is_blind);
+    assert_eq!(Ok(!plan_of("rare").uses_index("rare_x")), ignores_values);
     assert_eq!(plan_of("common").scans.len(), 1);
 }
 
@@ -258,12 +260,12 @@ fn sqlite_counts_what_a_run_takes() {
     let join = sent(|| diesel::sql_query("SELECT a.x, y FROM a JOIN b ON a.x = b.x").execute(c));
     let counters = join.counters.unwrap();
     assert_eq!(counters.automatic_index_rows, 499, "{counters:?}");
-    // `execute` takes one row and goes.
+    // Diesel's `execute` reads only the first row.
     assert_eq!((counters.rows, counters.sorts), (1, 0), "{counters:?}");
     let plan = plan::sqlite(c, &join).unwrap();
-    assert_eq!(plan.scans.len(), 2, "an automatic index takes a scan: {plan}");
+    assert_eq!(plan.scans.len(), 2, "building an automatic index scans the table: {plan}");
 
-    // A batch has the work of all its statements.
+    // The counters of a batch are those of all its statements.
     let one = sent(|| c.batch_execute("SELECT x FROM b")).counters.unwrap();
     let two = sent(|| c.batch_execute("SELECT x FROM b; SELECT x FROM b")).counters.unwrap();
     assert_eq!((two.vm_steps, two.rows), (2 * one.vm_steps, 1000));

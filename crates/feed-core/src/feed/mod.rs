@@ -126,7 +126,7 @@ pub fn page_query(engine: Engine, request: &FeedRequest, path: AccessPath) -> St
     sql::page::page(engine, request, path)
 }
 
-/// The number of flyers in a list, up to [`crate::page::COUNT_LIMIT`] and one more.
+/// The number of flyers in a list, up to [`COUNT_LIMIT`](crate::page::COUNT_LIMIT) and one more.
 #[must_use]
 pub fn count_query(
     engine: Engine,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use feed_api::{openapi, routes};
+use feed_api::routes::{self, openapi};
 use feed_test::app::{App, Reply, on_both};
 use serde_json::Value;
 

@@ -13,8 +13,8 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi, Ref, RefOr, Response, Server};
 use utoipa::{Modify, OpenApi as _};
 
+use super::{accounts, favorites, feeds, flyers, follows, health, users};
 use crate::problem::{KINDS, PROBLEM_JSON, Problem, TYPE_PREFIX};
-use crate::routes::{accounts, favorites, feeds, flyers, follows, health, users};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(

@@ -4,14 +4,6 @@
 //! `target/criterion/gate.md`, and exits with an error if a limit is missed. A limit that was not measured, because
 //! of a filter or because there is no server, is listed and not judged.
 
-mod asked;
-#[path = "../crates/feed-perf/tests/feeds/mod.rs"]
-#[expect(clippy::unwrap_used, reason = "the module of tests is here for its names alone")]
-mod pages;
-mod run;
-#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
-mod shapes;
-
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -19,10 +11,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use asked::{
+use feed_core::db::Engine;
+use feed_test::bench::asked::{
     CELLS, COUNT, COUNT_ID, COUNTED, DRIVEN, Limit, OVERHEAD, OVERHEAD_GROUP, Page, WRITES, WRITES_GROUP,
 };
-use feed_core::db::Engine;
+use feed_test::bench::{asked, run};
+use feed_test::shapes::Shape;
 use serde_json::Value;
 
 /// How many times its limit a time may be before the gate fails. The machine is shared, and the same figure has
@@ -78,9 +72,8 @@ fn times(measured: &Measured) -> Table {
         })
     });
     let counts = Row::new("count, up to 1,001", Some(COUNT), TIME_SLACK, |engine| {
-        let figure = |shape: &shapes::Shape| {
-            (shape.name().to_owned(), median(measured.get(engine, shape.name(), COUNT_ID)))
-        };
+        let figure =
+            |shape: &Shape| (shape.name().to_owned(), median(measured.get(engine, shape.name(), COUNT_ID)));
         COUNTED.iter().map(figure).collect()
     });
     Table {

@@ -1,8 +1,6 @@
 //! Measures the cost of instrumentation. The target is at most 15 µs for a feed's four statements and its answer.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
-mod run;
-
 use std::fs::File;
 use std::future::Future;
 use std::sync::Arc;
@@ -24,6 +22,7 @@ use feed_core::clock::Clock;
 use feed_core::db::{Db, Engine, Usage, measured};
 use feed_core::sql::Statement;
 use feed_core::testing::TestDatabase;
+use feed_test::bench::run;
 
 fn main() {
     // The log is set up as in production, except that it writes to no disk or pipe.

@@ -1,14 +1,7 @@
 //! Measures the overhead of our code: pages by the feeds' loader, and the same statements by the C libraries alone.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
-mod asked;
 mod bare_driver;
-#[path = "../crates/feed-perf/tests/feeds/mod.rs"]
-mod pages;
-mod reader;
-mod run;
-#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
-mod shapes;
 
 use criterion::{BenchmarkId, Criterion};
 use diesel::prelude::*;
@@ -16,11 +9,12 @@ use diesel::sql_types::Text;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 use feed_perf::log::QueryLog;
+use feed_test::bench::asked::{DRIVEN, OVERHEAD_GROUP, Page};
+use feed_test::bench::reader::Reader;
+use feed_test::bench::run;
+use feed_test::shapes::Data;
 
-use asked::{DRIVEN, OVERHEAD_GROUP, Page};
 use bare_driver::{Bare, Sent};
-use reader::Reader;
-use shapes::Data;
 
 fn main() {
     let mut criterion = run::criterion();

@@ -5,8 +5,6 @@
 //! 16th new flyer. If each were deleted again, the index would never be written.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
-mod run;
-
 use std::cell::LazyCell;
 
 use chrono::{Days, NaiveDateTime};
@@ -20,6 +18,8 @@ use feed_core::schema::flyers::{creator_id, id, table as flyers_table};
 use feed_core::testing::TestDatabase;
 use feed_core::users::Identity;
 use feed_core::{favorites, follows, seed, users};
+use feed_test::bench::asked::WRITES_GROUP;
+use feed_test::bench::run;
 use serde_json::json;
 
 /// The database and the rows that a write needs.
@@ -76,7 +76,7 @@ fn main() {
 
 fn writes(criterion: &mut Criterion, engine: Engine) {
     let scene = LazyCell::new(|| Scene::new(engine));
-    let mut group = criterion.benchmark_group(run::group(engine, "writes"));
+    let mut group = criterion.benchmark_group(run::group(engine, WRITES_GROUP));
     bench(
         &mut group,
         "favorite",

@@ -4,10 +4,6 @@
 //! `FEED_BUDGETS=write` writes the measured work to `budgets.toml` instead.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod feeds;
-mod guard;
-mod shapes;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -19,10 +15,10 @@ use feed_core::users::Identity;
 use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
-use feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant, found};
-use guard::budgets::{self, Budget, Budgets};
-use guard::{load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant, found};
+use feed_test::guard::budgets::{self, Budget, Budgets};
+use feed_test::guard::{self, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
 /// Measures every page of a data set, and checks that it has the expected rows.
 fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {

@@ -1,9 +1,8 @@
 //! Checks that the guard's data sets have the rows that their shapes describe.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod shapes;
-
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -14,8 +13,7 @@ use feed_core::db::{Db, Engine};
 use feed_core::feed::Feed;
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
 use feed_core::sweep::{Swept, sweep_batch};
-
-use shapes::{Data, Shape, before_schedule, now, on_both};
+use feed_test::shapes::{self, Data, Shape, before_schedule, now, on_both};
 
 const SIZE: u32 = shapes::SIZES[0];
 
@@ -396,4 +394,9 @@ fn ddl_is_rolled_back_after_its_work() {
         assert!(data.database.with_writer(|c| Ok(uses_index(c))).unwrap(), "the index is back");
         assert_eq!(data.database.with_writer(newest).unwrap(), expected);
     });
+}
+
+#[test]
+fn the_data_is_in_the_folder_that_cargo_tells() {
+    assert_eq!(Some(feed_test::target_folder().as_path()), Path::new(env!("CARGO_TARGET_TMPDIR")).parent());
 }

@@ -5,14 +5,8 @@
 //! results. It can also run patches of the product's source, which are in `mutants/*.patch`.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod catalogue;
-mod feeds;
-mod guard;
-mod shapes;
-
 use std::fmt::Write as _;
 
-use catalogue::{Catalogue, INDEXES};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use feed_core::db::{Db, Engine};
@@ -21,11 +15,12 @@ use feed_core::page::{PageRequest, Start};
 use feed_core::schema::{favorites, flyer_images};
 use feed_core::sql::{Statement, Value};
 use feed_perf::log;
-use feeds::found::Quest;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant};
-use guard::budgets::{self, Budgets};
-use guard::{Loader, Red, load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::catalogue::{Catalogue, INDEXES};
+use feed_test::feeds::found::Quest;
+use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::guard::budgets::{self, Budgets};
+use feed_test::guard::{self, Loader, Red, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
 /// What a mutant changes.
 enum Change {

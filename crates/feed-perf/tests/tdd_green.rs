@@ -5,21 +5,16 @@
 //! counting.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod catalogue;
-mod feeds;
-mod guard;
-mod shapes;
-
 use std::time::{Duration, Instant};
 
-use catalogue::Catalogue;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 use feed_core::page::{PageRequest, Start};
 use feed_perf::log;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant};
-use guard::{load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::catalogue::{self, Catalogue};
+use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::guard::{self, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
 /// The requirement's only limit of time.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -64,7 +59,7 @@ fn feed_is_right_and_fast(c: &mut Db, shape: Shape) {
     let rows = Rows::read(c, shape);
     for variant in [Variant::PLAIN, Variant::NEAR] {
         let rows = rows.in_order(variant);
-        assert!(rows.len() >= 100, "{} has only {} rows", shape.name(), rows.len());
+        assert!(rows.count() >= 100, "{} has only {} rows", shape.name(), rows.count());
         for spot in [Spot::First, Spot::Middle, Spot::Last] {
             let asked = rows.page(spot, PAGE_SIZE);
             assert_eq!(asked.expected.len(), PAGE_SIZE as usize);
@@ -219,7 +214,7 @@ fn deep_pages_by_cursor_cost_what_page_one_costs() {
             let rows = Rows::read(c, shape);
             for variant in [Variant::PLAIN, Variant::NEAR] {
                 let rows = rows.in_order(variant);
-                let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.len() * 4 / 5));
+                let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.count() * 4 / 5));
                 let [first, deep] =
                     [0, deep].map(|n| load(c, product, &rows.page(Spot::Behind(n), PAGE_SIZE)).unwrap());
                 guard::ratio(&first, &deep, 1.2)

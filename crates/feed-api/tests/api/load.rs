@@ -13,9 +13,9 @@ use feed_api::tokens::Tokens;
 use feed_core::clock::Clock;
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::SECRET;
+use feed_test::app::{App, Reply, User};
 use serde_json::json;
-
-use crate::app::{App, Reply, SECRET, User};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 

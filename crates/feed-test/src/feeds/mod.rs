@@ -2,7 +2,6 @@
 //!
 //! The expected rows come from a plain join over the whole feed, sorted here. They do not depend on the product's
 //! queries.
-#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 pub mod found;
 
@@ -200,7 +199,7 @@ pub struct Ordered {
 
 impl Ordered {
     /// The number of rows that were read from the start of the list.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.newest.len()
     }
 

@@ -1,4 +1,4 @@
-//! A running service with a database and a clock of its own, and a client for it.
+//! A service in the test's process, with its own database and clock, and a client for it.
 
 use std::net::SocketAddr;
 
@@ -12,47 +12,57 @@ use feed_core::testing::TestDatabase;
 use feed_core::testing::statements::OnlyKnown;
 use serde_json::{Value, json};
 
-/// The secret of every test's service.
-pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
+use crate::SECRET;
 
-/// A service on a port of its own.
+/// A running service. Dropping it deletes its database.
 pub struct App {
+    /// The address that it listens on: a free port of loopback.
     pub address: SocketAddr,
-    /// Where the inside is shown, with `--admin-bind`.
+    /// The address of the private listener, with `--admin-bind`.
     private: Option<SocketAddr>,
+    /// The clock of the service. It stands still until the test sets it.
     pub clock: Clock,
+    /// The database of the service.
     pub database: TestDatabase,
     agent: ureq::Agent,
-    /// Every statement that a request sends is one that people can read in `crates/feed-core/tests/sql`.
+    /// Checks that `crates/feed-core/tests/sql` lists every statement that a request sends.
     _statements: OnlyKnown,
 }
 
 /// An account and its token.
 #[derive(Debug, Clone)]
 pub struct User {
+    /// The id of the account.
     pub id: i64,
+    /// A token of the account.
     pub token: String,
 }
 
-/// An answer, read to its end.
+/// A response with its whole body.
 #[derive(Debug)]
 pub struct Reply {
+    /// The status code.
     pub status: u16,
+    /// The headers.
     pub headers: ureq::http::HeaderMap,
+    /// The body.
     pub bytes: Vec<u8>,
+    /// The body as text. Bytes that are not UTF-8 are replaced.
     pub text: String,
 }
 
 impl Reply {
+    /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e} in {self:?}"))
     }
 
+    /// The value of a header, or an empty text.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |v| v.to_str().unwrap())
     }
 
-    /// Asserts the status and hands the reply on.
+    /// Asserts the status, and returns the reply.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
@@ -94,10 +104,12 @@ struct ServeOnly {
 }
 
 impl App {
+    /// Starts a service without rate limit and sweeper, on an empty database.
     pub fn start(engine: Engine) -> Self {
         Self::start_with(engine, &[])
     }
 
+    /// Starts a service with more arguments of `serve`. They replace the defaults of [`App::start`].
     pub fn start_with(engine: Engine, arguments: &[&str]) -> Self {
         let statements = OnlyKnown::from_now_on();
         let database = TestDatabase::new(engine);
@@ -121,6 +133,7 @@ impl App {
         Self { address, private, clock, database, agent, _statements: statements }
     }
 
+    /// The URL of a path. A whole URL stays as it is.
     pub fn url(&self, path: &str) -> String {
         if path.starts_with("http") { path.to_owned() } else { format!("http://{}{path}", self.address) }
     }
@@ -138,6 +151,7 @@ impl App {
         self.send_raw(method, path, &headers, &body.map(|b| b.to_string()).unwrap_or_default())
     }
 
+    /// Sends a request with these headers and body. The method may be one that HTTP does not define.
     pub fn send_raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut request = ureq::http::Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
@@ -153,27 +167,32 @@ impl App {
         Reply { status: parts.status.as_u16(), headers: parts.headers, bytes, text }
     }
 
+    /// Sends a GET.
     pub fn get(&self, path: &str, user: Option<&User>) -> Reply {
         self.send("GET", path, user, None)
     }
 
+    /// Sends a POST with a JSON body.
     pub fn post(&self, path: &str, user: Option<&User>, body: Value) -> Reply {
         self.send("POST", path, user, Some(body))
     }
 
+    /// Sends a PUT without a body.
     pub fn put(&self, path: &str, user: &User) -> Reply {
         self.send("PUT", path, Some(user), None)
     }
 
+    /// Sends a PATCH with a JSON body.
     pub fn patch(&self, path: &str, user: &User, body: Value) -> Reply {
         self.send("PATCH", path, Some(user), Some(body))
     }
 
+    /// Sends a DELETE.
     pub fn delete(&self, path: &str, user: &User) -> Reply {
         self.send("DELETE", path, Some(user), None)
     }
 
-    /// Asks for a page that the caller has a copy of.
+    /// Sends a GET with the ETags of the copies that the caller has.
     pub fn get_known(&self, path: &str, user: Option<&User>, tags: &str) -> Reply {
         let authorization = user.map(|u| format!("Bearer {}", u.token));
         let mut headers = vec![("if-none-match", tags)];
@@ -186,7 +205,7 @@ impl App {
         format!("http://{}{path}", self.private.expect("--admin-bind"))
     }
 
-    /// What the private listener says.
+    /// The metrics, from the private listener.
     pub fn metrics(&self) -> String {
         self.get(&self.private_url("/metrics"), None).expect(200).text
     }
@@ -230,15 +249,17 @@ impl App {
         })
     }
 
-    /// Lets the clock go on.
+    /// Moves the clock on, or back.
     pub fn pass(&self, time: TimeDelta) {
         self.clock.set(self.clock.now() + time);
     }
 
+    /// Favorites a flyer, which must not be a favorite yet.
     pub fn favorite(&self, user: &User, flyer: i64) {
         self.send("PUT", &format!("/api/favorites/{flyer}/"), Some(user), None).expect(201);
     }
 
+    /// Follows a user, whom the caller must not follow yet.
     pub fn follow(&self, user: &User, followed: &User) {
         self.send("PUT", &format!("/api/follows/{}/", followed.id), Some(user), None).expect(201);
     }
@@ -298,6 +319,7 @@ pub fn now() -> NaiveDateTime {
     "2026-06-01T12:00:00.250".parse().unwrap()
 }
 
+/// A time as RFC 3339 text.
 pub fn rfc3339(time: NaiveDateTime) -> String {
     time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string()
 }

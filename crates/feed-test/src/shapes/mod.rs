@@ -7,10 +7,9 @@
 //! A data set is built once and kept. Both engines run the same SQL text, except for times. SQLite keeps a data set as
 //! a file under `target/perf`, PostgreSQL as a database of the server that `FEED_TEST_POSTGRES` names. Tests must not
 //! change it. To try other indexes they use [`Data::with_ddl`], which rolls back.
-#![allow(dead_code, unused_imports, reason = "each target that includes this module uses a part of it")]
 
 mod crowd;
-pub mod fill;
+mod fill;
 mod plan;
 mod postgres;
 mod shape;
@@ -21,6 +20,7 @@ use chrono::{DateTime, NaiveDateTime};
 use feed_core::geo::Location;
 
 pub use crowd::Crowd;
+pub use fill::RARE_WORD;
 pub use plan::second;
 pub use shape::Shape;
 pub use store::{Data, on_both};

@@ -142,28 +142,20 @@ pub(super) fn timed<T>(what: &str, step: impl FnOnce() -> T) -> T {
 /// A hash of everything that determines the rows: the sources of this module and the migrations. When either changes,
 /// the data sets get new names and are built again.
 static CONTENT: LazyLock<String> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = |folder: &str| {
+        let entries = root.join(folder).read_dir().expect("the folder of the generator or of migrations");
+        entries.map(|entry| entry.expect("an entry of the folder").path())
+    };
+    // The folders are read at run time: no list of files can be out of date.
+    let generator = entries("src/shapes").filter(|file| file.extension().is_some_and(|end| end == "rs"));
+    let migrations = ["../../migrations/sqlite", "../../migrations/postgres"].into_iter().flat_map(entries);
+    let migrations = migrations.map(|folder| folder.join("up.sql")).filter(|file| file.is_file());
+    let mut files: Vec<_> = generator.chain(migrations).collect();
+    files.sort();
     let mut hasher = DefaultHasher::new();
-    [
-        include_str!("mod.rs"),
-        include_str!("crowd.rs"),
-        include_str!("fill.rs"),
-        include_str!("plan.rs"),
-        include_str!("postgres.rs"),
-        include_str!("shape.rs"),
-        include_str!("sqlite.rs"),
-        include_str!("store.rs"),
-    ]
-    .hash(&mut hasher);
-    // Reads the folder at run time, so that a new migration cannot be forgotten here.
-    for engine in ["sqlite", "postgres"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations").join(engine);
-        let entries = folder.read_dir().expect("the migrations' folder");
-        let mut files: Vec<_> = entries.map(|e| e.expect("a migration").path().join("up.sql")).collect();
-        files.retain(|file| file.is_file());
-        files.sort();
-        for file in files {
-            fs::read_to_string(file).expect("a migration").hash(&mut hasher);
-        }
+    for file in files {
+        fs::read_to_string(file).expect("a source file").hash(&mut hasher);
     }
     format!("{:012x}", hasher.finish() & 0xffff_ffff_ffff)
 });

@@ -1,15 +1,13 @@
-//! The real binary, for the tests that run it.
-#![allow(dead_code, reason = "each test that includes this module uses a part of it")]
+//! The binary `feed-api` as a process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// What every test's service signs with.
-pub const SECRET: &str = "a secret of the tests, 32 bytes and more";
-
-/// The binary without any of the caller's configuration.
-pub fn feed_api(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_feed-api"));
+/// A command that runs the program at `path`, without the configuration of whoever runs the tests.
+///
+/// Only the tests of feed-api know where its binary is: they pass `env!("CARGO_BIN_EXE_feed-api")`.
+pub fn command(path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(path);
     command.args(arguments);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FEED_") || name == "DATABASE_URL")
     {
@@ -20,7 +18,9 @@ pub fn feed_api(arguments: &[&str]) -> Command {
 
 /// A server that is stopped when the test ends.
 pub struct Running {
+    /// The process.
     pub child: Child,
+    /// The address that it listens on.
     pub address: String,
     /// The URL of the metrics, with `--admin-bind`.
     pub metrics: String,
@@ -43,19 +43,19 @@ impl Running {
         Self { child, address: address.unwrap(), metrics }
     }
 
-    /// How many requests have no answer yet.
+    /// The number of requests that have no response yet.
     pub fn under_way(&self) -> usize {
         self.metric("feed_requests_under_way ")
     }
 
-    /// The value of a metric, which is a line that begins so.
+    /// The value of a metric: of the first line that begins with `start`.
     pub fn metric(&self, start: &str) -> usize {
         let text = ureq::get(&self.metrics).call().unwrap().into_body().read_to_string().unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(start));
         value.unwrap().parse().unwrap()
     }
 
-    /// The status of an answer.
+    /// Sends a GET, and returns the status.
     pub fn status(&self, path: &str) -> u16 {
         let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
         agent.get(format!("http://{}{path}", self.address)).call().unwrap().status().as_u16()

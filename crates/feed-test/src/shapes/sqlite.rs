@@ -32,7 +32,7 @@ pub(super) fn provide(set: Set) -> (String, File) {
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("perf")
+    crate::target_folder().join("perf")
 }
 
 fn file(set: Set) -> PathBuf {

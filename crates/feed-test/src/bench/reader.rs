@@ -4,9 +4,9 @@ use criterion::Bencher;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 
-use crate::asked::{Page, Question};
-use crate::pages::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
-use crate::run;
+use super::asked::{Page, Question};
+use super::run;
+use crate::feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
 use crate::shapes::{Data, Shape};
 
 /// A data set, and the rows of the feed that was last requested.
@@ -20,6 +20,7 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// A reader of an engine's data set, which it does not open yet.
     pub fn new(engine: Engine) -> Self {
         Self { engine, data: None, rows: None, ordered: None }
     }

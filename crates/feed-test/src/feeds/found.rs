@@ -15,8 +15,7 @@ use feed_core::page::Position;
 use feed_core::text;
 
 use super::Ordered;
-use crate::shapes::fill::RARE_WORD;
-use crate::shapes::{PLACE, Shape};
+use crate::shapes::{PLACE, RARE_WORD, Shape};
 
 /// A place without flyers: in the Atlantic.
 const SEA: Location = Location { latitude: 45.0, longitude: -30.0 };

@@ -1,9 +1,8 @@
 //! The settings that all bench targets share, and the marker file that tells the gate when a run of `cargo bench`
 //! began.
-#![allow(dead_code, reason = "each bench that includes this module uses a part of it")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
@@ -35,7 +34,7 @@ pub fn group(engine: Engine, what: &str) -> String {
 
 /// The folder of criterion's results and of the gate's report.
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("criterion")
+    crate::target_folder().join("criterion")
 }
 
 /// Starts a bench target: returns criterion with the common settings. The first target of a run writes the marker file.

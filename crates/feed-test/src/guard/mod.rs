@@ -2,7 +2,6 @@
 //!
 //! Each guard takes the function that loads the page. So tests can check the product's loader, and can also check that
 //! the guard catches worse loaders.
-#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 pub mod budgets;
 

@@ -1,18 +1,19 @@
 //! The pages that are measured, and the limit of each.
 //!
 //! The benches and the gate both use these lists, so no measured page lacks its check.
-#![allow(dead_code, reason = "each bench that includes this module uses a part of it")]
 
 use feed_core::db::Engine;
 
-use crate::pages::found::{QUESTS, Quest, SELECTIVE};
-use crate::pages::{Spot, Variant};
+use crate::feeds::found::{QUESTS, Quest, SELECTIVE};
+use crate::feeds::{Spot, Variant};
 use crate::shapes::Shape;
 
 /// A limit for each engine. The unit depends on its use: milliseconds or a ratio.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
+    /// For SQLite.
     pub sqlite: f64,
+    /// For PostgreSQL.
     pub postgres: f64,
 }
 
@@ -26,6 +27,7 @@ impl Limit {
         Self::new(2.0 * self.sqlite, 2.0 * self.postgres)
     }
 
+    /// The limit for an engine.
     pub fn of(self, engine: Engine) -> f64 {
         match engine {
             Engine::Sqlite => self.sqlite,
@@ -55,8 +57,11 @@ impl Question {
 /// A page of a feed.
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
+    /// Whose feed it is.
     pub shape: Shape,
+    /// How the feed is asked for.
     pub question: Question,
+    /// Where on the feed the page is.
     pub spot: Spot,
 }
 
@@ -95,7 +100,9 @@ impl Page {
 /// Pages of one viewer that share a limit. Each cell is a row of the gate's table.
 #[derive(Debug)]
 pub struct Cell {
+    /// The name in the gate's table.
     pub name: &'static str,
+    /// Whose feed it is.
     pub shape: Shape,
     questions: &'static [Question],
     spots: &'static [Spot],
@@ -233,9 +240,11 @@ pub const COUNTED: &[Shape] = &[
 /// A limit on the ratio of two pages' times in the same run.
 #[derive(Debug)]
 pub struct Ratio {
+    /// The name in the gate's table.
     pub name: &'static str,
     /// The page that may be slower, and the one it is compared with.
     pub pairs: Vec<(Page, Page)>,
+    /// The highest ratio.
     pub most: Limit,
 }
 
@@ -309,6 +318,7 @@ pub const OVERHEAD_GROUP: &str = "overhead";
 /// The limit on the ratio of our code to the bare driver, for the same statements.
 pub const OVERHEAD: Limit = Limit::new(1.5, 1.5);
 
-/// The criterion group of the writes, and the id of each. They have no limits.
+/// The criterion group of the writes. They have no limit.
 pub const WRITES_GROUP: &str = "writes";
+/// The criterion id of each write.
 pub const WRITES: [&str; 3] = ["favorite", "follow", "publish"];

@@ -1,5 +1,4 @@
 //! Reads the indexes and foreign keys of a database from its system catalogue.
-#![allow(dead_code, reason = "each target that includes this module uses a part of it")]
 
 use std::collections::BTreeMap;
 

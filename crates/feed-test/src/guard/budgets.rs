@@ -141,5 +141,5 @@ pub fn version(c: &mut Db) -> String {
 }
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("budgets.toml")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../feed-perf/budgets.toml")
 }

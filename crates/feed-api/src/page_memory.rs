@@ -334,7 +334,7 @@ mod tests {
             }
             assert!(most > MIB * 7 / 10, "only {most} bytes are used with {pages_each} pages each");
             let counted =
-                |generation: &Generation| generation.callers.values().map(|pages| pages.len()).sum::<usize>();
+                |generation: &Generation| generation.callers.values().map(super::Pages::len).sum::<usize>();
             let generations = memory.generations();
             let pages = counted(&generations.young) + counted(&generations.old);
             drop(generations);

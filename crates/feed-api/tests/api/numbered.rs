@@ -10,8 +10,9 @@ use feed_core::db::Engine;
 use feed_core::sql::Value as Bind;
 use serde_json::{Value, json};
 
-use crate::app::{App, Reply, SECRET, User, feeds, ids, on_both};
 use crate::feeds::reader;
+use feed_test::SECRET;
+use feed_test::app::{App, Reply, User, feeds, ids, on_both};
 
 /// Publishes a flyer that is newer than all others, and favorites it.
 fn add(app: &App, creator: &User, user: &User) -> i64 {
@@ -71,7 +72,9 @@ fn page_after_page_is_what_next_gives_while_others_write() {
                 delete(app, &creator, gone.remove(0));
                 gone.push(add(app, &creator, &user));
             }
-            gone.into_iter().for_each(|flyer| delete(app, &creator, flyer));
+            for flyer in gone {
+                delete(app, &creator, flyer);
+            }
             let expected = [&[top[1], top[0]], &flyers[..]].concat();
             assert_eq!(seen, expected, "{list}");
         }
@@ -203,7 +206,9 @@ fn a_page_that_starts_elsewhere_is_never_told_to_be_the_same() {
             assert_eq!(ids(&again.json()), [new[0], flyers[0]], "{feed}");
             app.get_known(&path(2), Some(&user), again.header("etag")).expect(304);
             assert_eq!(ids(&get(3).json()), flyers[1..3]);
-            new.into_iter().for_each(|flyer| delete(app, &creator, flyer));
+            for flyer in new {
+                delete(app, &creator, flyer);
+            }
         }
     });
 }

@@ -20,6 +20,7 @@ pub mod log_throttle;
 pub mod logging;
 pub mod metrics;
 mod middleware;
+pub mod page_memory;
 mod pipelining;
 pub mod problem;
 pub mod query;

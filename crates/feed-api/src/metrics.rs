@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use feed_core::db::Database;
+use feed_core::page::Start;
 use feed_core::sweep::Swept;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +17,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::logging;
+use crate::page_memory::{PageMemory, Size};
 use crate::usage::RequestUsage;
 
 /// The `route` label of all requests that match no route.
@@ -46,6 +48,11 @@ struct Reason {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FoundBy {
+    by: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Pool {
     pool: &'static str,
 }
@@ -73,6 +80,9 @@ pub struct Metrics {
     refused: Family<Reason, Counter>,
     refused_connections: Counter,
     suppressed_lines: Counter,
+    pages_found: Family<FoundBy, Counter>,
+    pages_remembered: Gauge,
+    page_memory: Gauge,
     connections: Family<Pool, Gauge>,
     idle: Family<Pool, Gauge>,
     most: Family<Pool, Gauge>,
@@ -131,6 +141,14 @@ impl Metrics {
         let suppressed_lines = Counter::default();
         let help = "Log lines left out because they repeat a line of the same second";
         registry.register("log_lines_suppressed", help, suppressed_lines.clone());
+        let pages_found = Family::default();
+        let help = "Pages asked by number from 2 on, by how they were found: the page before was remembered, one \
+                    shortly before it, or rows were counted";
+        registry.register("pages_found", help, pages_found.clone());
+        let [pages_remembered, page_memory] = [(); 2].map(|()| Gauge::default());
+        registry.register("pages_remembered", "Pages whose end is remembered", pages_remembered.clone());
+        let help = "Size of the memory of pages";
+        registry.register_with_unit("page_memory", help, Unit::Bytes, page_memory.clone());
 
         let [connections, idle, most] = [(); 3].map(|()| Family::default());
         registry.register("pool_connections", "Open database connections", connections.clone());
@@ -176,6 +194,9 @@ impl Metrics {
             refused,
             refused_connections,
             suppressed_lines,
+            pages_found,
+            pages_remembered,
+            page_memory,
             connections,
             idle,
             most,
@@ -236,6 +257,17 @@ impl Metrics {
         self.suppressed_lines.inc();
     }
 
+    /// Counts a page asked by number that starts there.
+    pub(crate) fn page_found(&self, start: &Start) {
+        let by = match start {
+            Start::Cursor(_) | Start::Page(1) => return,
+            Start::After { skip: 0, .. } => "page_before",
+            Start::After { .. } => "page_near",
+            Start::Page(_) => "count",
+        };
+        self.pages_found.get_or_create(&FoundBy { by }).inc();
+    }
+
     /// Records the end of a sweep; none where it failed.
     pub(crate) fn swept(&self, swept: Option<Swept>) {
         let of = |outcome| Outcome { outcome };
@@ -250,9 +282,14 @@ impl Metrics {
         self.last_sweep.set(now.as_secs_f64());
     }
 
-    /// All metrics in the text format of OpenMetrics, which Prometheus reads. Reads the pools' state at this moment.
+    /// All metrics in the text format of OpenMetrics, which Prometheus reads. Reads the state of the pools and of the
+    /// memory of pages at this moment.
     #[must_use]
-    pub fn text(&self, database: &Database) -> String {
+    pub fn text(&self, database: &Database, page_memory: Option<&PageMemory>) -> String {
+        if let Some(Size { pages, bytes }) = page_memory.map(PageMemory::size) {
+            self.pages_remembered.set(i64::try_from(pages).unwrap_or(i64::MAX));
+            self.page_memory.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
         for (pool, state) in database.pools() {
             let pool = Pool { pool };
             self.connections.get_or_create(&pool).set(state.connections.into());

@@ -18,6 +18,7 @@ use crate::compression::Constant;
 use crate::config::{CorsOrigins, CorsPolicy};
 use crate::held_body::HeldBody;
 use crate::in_flight::InFlightRequest;
+use crate::page_memory::GivenPage;
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
 use crate::route_class::RouteClass;
@@ -57,7 +58,9 @@ pub(crate) async fn admit(
     let mut response = match admitted {
         Ok(in_flight) => {
             let response = handle(&state, request, next).await?;
-            counted_until_sent(&state, caller, in_flight, response)
+            let response = counted_until_sent(&state, caller, in_flight, response);
+            remember_page(&state, &response);
+            response
         }
         Err(problem) => request.error_response(problem),
     };
@@ -129,15 +132,31 @@ async fn handle(
     let response = next.call(request).await?.map_into_boxed_body();
     let error = response.response().error().and_then(|error| error.as_error::<ApiError>());
     let is_refuted = matches!(error, Some(ApiError::Domain(feed_core::Error::UnknownCaller)));
-    let is_success = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
     if let Some(Confirmed(Some(caller))) = response.request().extensions().get() {
         if is_refuted {
             state.callers.refute(*caller);
-        } else if is_success {
+        } else if is_success(&response) {
             state.callers.confirm(*caller);
         }
     }
     Ok(response)
+}
+
+/// Remembers where the page in a response ended: the caller may ask for the next one.
+///
+/// A failed request gives no page, and neither does HEAD.
+fn remember_page(state: &State, response: &ServiceResponse<BoxBody>) {
+    let request = response.request();
+    if let (Some(memory), Some(given)) = (&state.page_memory, request.extensions().get::<GivenPage>())
+        && is_success(response)
+        && request.method() != Method::HEAD
+    {
+        memory.remember(given, state.clock.now());
+    }
+}
+
+fn is_success(response: &ServiceResponse<BoxBody>) -> bool {
+    response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED
 }
 
 /// Refuses a body with a `Content-Encoding`: a small compressed body may inflate to any size.

@@ -8,9 +8,7 @@ use actix_web::{FromRequest, HttpRequest};
 use feed_core::feed::{Feed, Listing, Order};
 use feed_core::geo::Location;
 use feed_core::models::{Categories, Category};
-use feed_core::page::{
-    Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_ROWS, MAX_PAGE_SIZE, PageRequest, Start,
-};
+use feed_core::page::{Cursor, CursorKey, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageRequest, Start};
 use feed_core::{Error, text};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
@@ -152,7 +150,7 @@ impl Query {
         Ok(Some(text::fold(text)))
     }
 
-    /// The page given by `page` or `cursor`, and `page_size`.
+    /// The page given by `page` or `cursor`, and `page_size`. Its number has no limit here.
     ///
     /// # Errors
     /// 400 for values out of range, for `page` together with `cursor`, and for a cursor of another `scope`.
@@ -178,12 +176,7 @@ impl Query {
             }
             (page, None) => Start::Page(page.unwrap_or(1)),
         };
-        let request = PageRequest { start, size };
-        if request.offset() >= MAX_PAGE_ROWS {
-            let reach = format!("reaches the first {MAX_PAGE_ROWS} rows; follow `next`, which has no limit");
-            return Err(Error::invalid("page", reach));
-        }
-        Ok(request)
+        Ok(PageRequest { start, size })
     }
 
     /// The query string with another cursor and without a page.
@@ -299,9 +292,11 @@ pub enum FilterBy {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
-    /// Number of the page, from 1. It reaches only the first 10,000 rows; follow `next` to go further. Not together
-    /// with `cursor`.
-    #[param(minimum = 1, maximum = 10_000, example = 1)]
+    /// Number of the page, from 1. Not together with `cursor`. A page continues where the page before it ended, as the
+    /// same caller was given it within the last hour: an account, or an address without one. So whoever asks page after
+    /// page gets what `next` would give, without end. Page 1 is always the newest. A page that the service does not
+    /// remember is found by counting, among the first 10,000 rows; beyond them it is 400, and `next` leads there.
+    #[param(minimum = 1, example = 1)]
     pub page: Option<u32>,
     /// Rows on a page, at most 50; larger values count as 50.
     #[param(schema_with = page_size, required = false, example = 20)]

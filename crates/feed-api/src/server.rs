@@ -230,7 +230,7 @@ async fn metrics(state: web::Data<State>) -> HttpResponse {
         Ok(mime) => response.insert_header(ContentType(mime)),
         Err(_) => response.insert_header(ContentType::plaintext()),
     };
-    response.body(state.metrics.text(&state.database))
+    response.body(state.metrics.text(&state.database, state.page_memory.as_deref()))
 }
 
 /// Marks expired flyers now and at every interval, until the server stops.

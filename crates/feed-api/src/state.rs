@@ -22,6 +22,7 @@ use crate::config::{Secret, Secrets, ServeConfig, StartError};
 use crate::in_flight::InFlight;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
+use crate::page_memory::PageMemory;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
 use crate::route_class::RouteClass;
@@ -55,6 +56,8 @@ pub struct State {
     pub callers: Arc<Callers>,
     /// The rate limits; none where they are off.
     pub limiter: Option<Arc<Limiter>>,
+    /// Where the pages ended that callers asked by number; none where that is off.
+    pub page_memory: Option<Arc<PageMemory>>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
     /// Leaves out log lines that repeat.
@@ -157,6 +160,7 @@ impl State {
             concurrency: ConcurrencyLimits::new(config, database.engine()),
             callers: Arc::new(Callers::new(config.rates.proxies)),
             limiter: Limiter::new(&config.rates).map(Arc::new),
+            page_memory: PageMemory::new(config.limits.page_memory).map(Arc::new),
             metrics: Arc::new(metrics),
             log_throttle: Arc::default(),
             server_timing: config.admin.server_timing,

@@ -3,6 +3,9 @@
 //! A cursor points at a gap between two rows. It holds the sort keys of the row before or after the gap, and the
 //! direction of travel. It holds no row number. So rows that are added or deleted do not move it, and it stays valid
 //! when its own row is deleted.
+//!
+//! A page that is asked by number starts where the page before it ended, if that is known ([`PageEnd`]). Otherwise the
+//! rows before it are skipped, which costs more the deeper it lies.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,13 +13,14 @@ use chrono::{DateTime, NaiveDateTime};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use crate::geo::Location;
 use crate::signing;
 
 /// The page size that applies if the request names none.
 pub const DEFAULT_PAGE_SIZE: u32 = 20;
 /// The largest page size.
 pub const MAX_PAGE_SIZE: u32 = 50;
-/// How many rows can be reached by page number (`page=N`). Cursors have no limit.
+/// How many rows a page number (`page=N`) reaches where no page before it is remembered. Cursors have no limit.
 pub const MAX_PAGE_ROWS: u32 = 10_000;
 /// Counts are exact up to this number.
 pub const COUNT_LIMIT: u32 = 1_000;
@@ -210,17 +214,37 @@ fn mac(key: &Hmac<Sha256>, scope: &str, signed: &[u8]) -> Hmac<Sha256> {
     key.clone().chain_update(signed).chain_update(scope)
 }
 
+/// Where a page ended that was read forward. The next page starts there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PageEnd {
+    /// The position of the last row. An empty page ends where it starts.
+    pub position: Position,
+    /// The count of the list.
+    pub count: Count,
+    /// Whether the next row has the same time as the last one. Then the order of the two may depend on the location.
+    pub is_tied: bool,
+    /// The location that the list was sorted by; none for a list without one.
+    pub location: Option<Location>,
+}
+
 /// Where a page starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Start {
     /// The page with this number, from 1.
     Page(u32),
     /// A cursor.
     Cursor(Cursor),
+    /// Behind an earlier page of the same list.
+    After {
+        /// Where that page ended.
+        end: PageEnd,
+        /// The number of rows to skip, which is 0 for the next page.
+        skip: u32,
+    },
 }
 
 /// A request for a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PageRequest {
     /// Where the page starts.
     pub start: Start,
@@ -233,7 +257,7 @@ impl PageRequest {
     #[must_use]
     pub fn direction(&self) -> Direction {
         match self.start {
-            Start::Page(_) => Direction::Forward,
+            Start::Page(_) | Start::After { .. } => Direction::Forward,
             Start::Cursor(cursor) => cursor.direction,
         }
     }
@@ -244,6 +268,7 @@ impl PageRequest {
         match self.start {
             Start::Page(_) => Position::START,
             Start::Cursor(cursor) => cursor.position,
+            Start::After { end, .. } => end.position,
         }
     }
 
@@ -253,6 +278,7 @@ impl PageRequest {
         match self.start {
             Start::Page(page) => (page - 1).saturating_mul(self.size),
             Start::Cursor(_) => 0,
+            Start::After { skip, .. } => skip,
         }
     }
 
@@ -275,12 +301,14 @@ pub struct Page<T> {
     /// The cursor to the previous page. It is none on page number 1. If the page was read backward, it is none exactly
     /// when no row precedes.
     pub previous: Option<Cursor>,
+    /// Where the page ended; none if it was read backward.
+    pub end: Option<PageEnd>,
 }
 
 impl<T> Page<T> {
     /// Builds a page from the rows after [`PageRequest::position`], at most [`PageRequest::limit`] of them.
     ///
-    /// `count` is called only if no cursor carries the count and the rows do not show it.
+    /// `count` is called only if neither a cursor nor an earlier page tells the count and the rows do not show it.
     ///
     /// # Errors
     /// What `count` returns.
@@ -291,9 +319,11 @@ impl<T> Page<T> {
     ) -> Result<Self, E> {
         let size = request.size as usize;
         let has_more = rows.len() > size;
+        let next_at = rows.get(size).map(|(next, _)| next.at);
         rows.truncate(size);
         let count = match request.start {
             Start::Cursor(cursor) => cursor.count,
+            Start::After { end, .. } => end.count,
             Start::Page(page) if !has_more && (page == 1 || !rows.is_empty()) => {
                 #[expect(clippy::cast_possible_truncation, reason = "at most a page of rows")]
                 let rows = rows.len() as u32;
@@ -307,10 +337,21 @@ impl<T> Page<T> {
         let back = match (rows.first(), request.start) {
             (Some((first, _)), _) => Cursor { direction: direction.reversed(), position: *first, count },
             (None, Start::Cursor(cursor)) => cursor.reversed(),
-            (None, Start::Page(_)) => {
+            (None, Start::Page(_) | Start::After { .. }) => {
                 Cursor { direction: Direction::Backward, position: Position::END, count }
             }
         };
+        let end = (direction == Direction::Forward).then(|| PageEnd {
+            position: match (rows.last(), request.start) {
+                (Some((last, _)), _) => *last,
+                // The rows that were skipped were the last ones.
+                (None, Start::Page(_) | Start::After { skip: 1.., .. }) => Position::END,
+                (None, _) => request.position(),
+            },
+            count,
+            is_tied: rows.last().is_some_and(|(last, _)| next_at == Some(last.at)),
+            location: None,
+        });
         let (next, previous) = match direction {
             Direction::Forward => (onward, (request.start != Start::Page(1)).then_some(back)),
             Direction::Backward => {
@@ -318,6 +359,6 @@ impl<T> Page<T> {
                 (Some(back), onward)
             }
         };
-        Ok(Self { items: rows.into_iter().map(|(_, item)| item).collect(), count, next, previous })
+        Ok(Self { items: rows.into_iter().map(|(_, item)| item).collect(), count, next, previous, end })
     }
 }

@@ -107,6 +107,8 @@ struct World {
     /// Flyers that are deleted and added between two pages.
     deleted: Vec<usize>,
     added: Vec<TestFlyer>,
+    /// Where the viewer is on each page of a walk by number, over and over.
+    route: Vec<Option<usize>>,
 }
 
 fn world() -> impl Strategy<Value = World> {
@@ -129,18 +131,30 @@ fn world() -> impl Strategy<Value = World> {
         1..8u32,
         vec(any::<prop::sample::Index>(), 0..6),
         vec(flyer(), 0..4),
+        vec(proptest::option::weighted(0.8, 0..PLACES.len()), 1..4),
     )
-        .prop_map(
-            |(flyers, follows, location, categories, (radius_mm, search, path), size, deleted, added)| {
-                let deleted = if flyers.is_empty() {
-                    Vec::new()
-                } else {
-                    deleted.iter().map(|i| i.index(flyers.len())).collect()
-                };
-                let radius_mm = location.and(radius_mm);
-                World { flyers, follows, location, categories, radius_mm, search, path, size, deleted, added }
-            },
-        )
+        .prop_map(|(flyers, follows, location, categories, found, size, deleted, added, route)| {
+            let (radius_mm, search, path) = found;
+            let deleted = if flyers.is_empty() {
+                Vec::new()
+            } else {
+                deleted.iter().map(|i| i.index(flyers.len())).collect()
+            };
+            let radius_mm = location.and(radius_mm);
+            World {
+                flyers,
+                follows,
+                location,
+                categories,
+                radius_mm,
+                search,
+                path,
+                size,
+                deleted,
+                added,
+                route,
+            }
+        })
 }
 
 /// A flyer in the model.
@@ -152,7 +166,7 @@ struct Known {
 
 impl World {
     fn location(&self) -> Option<Location> {
-        self.location.map(|i| Location { latitude: PLACES[i].0, longitude: PLACES[i].1 })
+        self.location.map(place)
     }
 
     /// The sort key of a feed, ascending.
@@ -206,6 +220,10 @@ impl World {
             .filter(|&id| self.position(find(id), order) > at)
             .collect()
     }
+}
+
+fn place(index: usize) -> Location {
+    Location { latitude: PLACES[index].0, longitude: PLACES[index].1 }
 }
 
 fn is_own(feed: Feed) -> bool {
@@ -305,6 +323,11 @@ impl Reader<'_> {
     }
 }
 
+/// Where a page starts that comes behind one that ended there.
+fn after(page: &Page<FlyerCard>, skip: u32) -> Start {
+    Start::After { end: page.end.unwrap(), skip }
+}
+
 fn ids<'a>(pages: impl IntoIterator<Item = &'a Page<FlyerCard>>) -> Vec<i64> {
     pages.into_iter().flat_map(|p| p.items.iter().map(|card| card.id)).collect()
 }
@@ -357,6 +380,9 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
         prop_assert!(back.iter().all(|p| p.next.is_some()));
         back.reverse();
         prop_assert_eq!(ids(&back), &expected[..]);
+
+        check_known_ends(&mut reader, &pages)?;
+        check_moving_viewer(&mut reader, world, &expected)?;
 
         // The `previous` of each page leads to the page before it, and the `next` of that one back again.
         for pair in pages.windows(2) {
@@ -411,6 +437,70 @@ fn check(c: &mut Db, world: &World) -> Result<(), TestCaseError> {
             }
         }
     }
+    Ok(())
+}
+
+/// By number, where it is known how an earlier page ended: the same pages and links.
+fn check_known_ends(reader: &mut Reader<'_>, pages: &[Page<FlyerCard>]) -> Result<(), TestCaseError> {
+    for pair in pages.windows(2) {
+        prop_assert_eq!(&reader.load(after(&pair[0], 0)), &pair[1]);
+    }
+    let last = pages.last().unwrap();
+    if let Some(between) = pages.len().checked_sub(2) {
+        let skip = u32::try_from(between).unwrap() * reader.size;
+        prop_assert_eq!(&reader.load(after(&pages[0], skip)), last);
+    }
+    for skip in [0, reader.size] {
+        let past = reader.load(after(last, skip));
+        prop_assert!(past.items.is_empty() && past.next.is_none());
+        prop_assert_eq!(past.count, last.count);
+        let again = reader.load(after(&past, 0));
+        prop_assert!(again.items.is_empty() && again.next.is_none());
+        if !last.items.is_empty() {
+            let back = reader.load(Start::Cursor(past.previous.unwrap()));
+            prop_assert_eq!(back.items.last(), last.items.last());
+        }
+    }
+    Ok(())
+}
+
+/// A viewer who moves while they walk by number gets every flyer once, with the distance and the order of where they are.
+fn check_moving_viewer(
+    reader: &mut Reader<'_>,
+    world: &World,
+    expected: &[i64],
+) -> Result<(), TestCaseError> {
+    if world.radius_mm.is_some() {
+        return Ok(());
+    }
+    let stay = reader.listing.location;
+    let (mut seen, mut start) = (Vec::new(), Start::Page(1));
+    for &stop in world.route.iter().cycle() {
+        let here = stop.map(place);
+        reader.listing.location = here;
+        let page = reader.load(start);
+        prop_assert_eq!(page.items.len(), (reader.size as usize).min(expected.len() - seen.len()));
+        let sorted = page.items.iter().map(|card| {
+            let location = Location { latitude: card.latitude, longitude: card.longitude };
+            let mm = here.map(|here| here.distance_mm(location));
+            let kilometres = mm.map(|mm| f64::from(i32::try_from((mm + 5_000) / 10_000).unwrap()) / 100.0);
+            assert_eq!(card.distance_km, kilometres);
+            (std::cmp::Reverse(card.created_at), mm, std::cmp::Reverse(card.id))
+        });
+        if reader.listing.order == Order::Newest {
+            prop_assert!(sorted.is_sorted());
+        }
+        seen.extend(ids([&page]));
+        prop_assert_eq!(page.next.is_some(), seen.len() < expected.len());
+        if page.next.is_none() {
+            break;
+        }
+        start = after(&page, 0);
+    }
+    reader.listing.location = stay;
+    let everything = |ids: &[i64]| ids.iter().copied().collect::<BTreeSet<_>>();
+    prop_assert_eq!(seen.len(), expected.len());
+    prop_assert_eq!(everything(&seen), everything(expected));
     Ok(())
 }
 

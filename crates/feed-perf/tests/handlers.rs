@@ -224,3 +224,35 @@ fn an_unchanged_page_takes_one_statement() {
         }
     });
 }
+
+#[test]
+fn a_page_by_number_after_a_walk_sends_what_next_sends_at_any_depth() {
+    log::install();
+    on_both(|test| {
+        let service = Service::start(test);
+        for (path, is_signed_in) in
+            [("/api/feed/?", false), ("/api/feed/?lat=47&lng=8&", false), ("/api/favorites/feed/?", true)]
+        {
+            let (mut next, mut depth) = (String::new(), 0);
+            for number in 1..=400 {
+                let (page, by_number) =
+                    service.get(&format!("{path}page_size=1&page={number}"), is_signed_in);
+                if [2, 10, 400].contains(&number) {
+                    let (_, by_cursor) = service.get(&next, is_signed_in);
+                    let sent = |log: &Log| -> Vec<_> {
+                        log.statements.iter().map(|s| (s.sql.clone(), s.binds.clone())).collect()
+                    };
+                    pretty_assertions::assert_eq!(sent(&by_number), sent(&by_cursor), "{path} {number}");
+                    // Caller and validator, page, images.
+                    assert_eq!(by_number.len(), 3, "{by_number}");
+                    depth = number;
+                }
+                match page["next"].as_str() {
+                    Some(link) => next = link.to_owned(),
+                    None => break,
+                }
+            }
+            assert_eq!(depth, 400, "{path}");
+        }
+    });
+}

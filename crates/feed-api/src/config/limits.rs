@@ -92,6 +92,12 @@ pub struct LimitConfig {
     )]
     pub body_memory: u32,
 
+    /// MiB in which the service remembers where the pages ended that callers asked by number, so that each next page
+    /// starts there; 0 turns it off. Then a page is found by counting rows, and only among the first 10,000.
+    #[arg(long, env = "FEED_PAGE_MEMORY", value_name = "MIB",
+          default_value_t = Self::DEFAULT.page_memory, value_parser = clap::value_parser!(u32).range(..=65_536))]
+    pub page_memory: u32,
+
     /// Connections at once; further ones wait in the operating system's queue until that is full.
     #[arg(
         long,
@@ -166,6 +172,7 @@ impl LimitConfig {
         max_requests: 1_024,
         max_requests_per_caller: 256,
         body_memory: 64,
+        page_memory: 64,
         max_connections: 10_000,
         max_connections_per_address: None,
         keep_alive: 15,

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use feed_core::favorites::{self, ListedFavorite, NewFavorite};
 use feed_core::models::Favorite;
 
-use super::pages::{self, Cost, PageBody};
+use super::pages::{self, Cost, List, PageBody};
 use crate::auth::Caller;
 use crate::extract::{Body, PathId};
 use crate::problem::ApiError;
@@ -101,8 +101,8 @@ pub(super) async fn list(
     Caller(caller): Caller,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = favorites::cursor_scope(caller.id);
-    pages::answer(&state, &request, &query, Some(caller), &scope, Cost::Fixed, move |c, page, _| {
+    let list = List { scope: favorites::cursor_scope(caller.id), walk_scope: None, cost: Cost::Fixed };
+    pages::answer(&state, &request, &query, Some(caller), &list, move |c, page, _| {
         favorites::list(c, caller.id, page)
     })
     .await

@@ -6,7 +6,7 @@ use feed_core::Error;
 use feed_core::feed::{self, Feed, FeedRequest, FlyerCard};
 use feed_core::users::Identity;
 
-use super::pages::{self, Cost, PageBody};
+use super::pages::{self, Cost, List, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::PathId;
 use crate::problem::ApiError;
@@ -135,10 +135,13 @@ async fn answer(
     query: &Query,
 ) -> Result<HttpResponse, ApiError> {
     let listing = query.listing(feed)?;
-    let scope = listing.cursor_scope();
     let is_search = listing.search.is_some() || listing.radius_mm.is_some();
-    let cost = if is_search { Cost::Search } else { Cost::Fixed };
-    let answer = pages::answer(state, request, query, viewer, &scope, cost, move |c, page, now| {
+    let list = List {
+        scope: listing.cursor_scope(),
+        walk_scope: listing.location.map(|_| listing.walk_scope()),
+        cost: if is_search { Cost::Search } else { Cost::Fixed },
+    };
+    let answer = pages::answer(state, request, query, viewer, &list, move |c, page, now| {
         feed::load(c, &FeedRequest { listing: listing.clone(), page: *page, now })
     });
     answer.await.map_err(|error| if is_search { error.of_search() } else { error })

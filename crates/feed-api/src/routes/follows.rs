@@ -9,7 +9,7 @@ use feed_core::{Error, users};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::pages::{self, Cost, PageBody};
+use super::pages::{self, Cost, List, PageBody};
 use crate::auth::{Caller, Viewer};
 use crate::extract::{Body, PathId};
 use crate::problem::ApiError;
@@ -147,8 +147,8 @@ pub(super) async fn list(
     Caller(caller): Caller,
     query: Query,
 ) -> Result<HttpResponse, ApiError> {
-    let scope = follows::cursor_scope(caller.id);
-    pages::answer(&state, &request, &query, Some(caller), &scope, Cost::Fixed, move |c, page, _| {
+    let list = List { scope: follows::cursor_scope(caller.id), walk_scope: None, cost: Cost::Fixed };
+    pages::answer(&state, &request, &query, Some(caller), &list, move |c, page, _| {
         follows::list(c, caller.id, page)
     })
     .await

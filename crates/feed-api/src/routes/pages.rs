@@ -1,16 +1,19 @@
 //! Answers with pages of lists: links to the neighbouring pages, and 304 where the caller has the page already.
 
+use actix_web::http::Method;
 use actix_web::http::header::{ETAG, EntityTag, Header, IfNoneMatch, LINK};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use chrono::NaiveDateTime;
 use feed_core::db::Db;
-use feed_core::page::{Cursor, Page, PageRequest};
+use feed_core::page::{Cursor, MAX_PAGE_ROWS, Page, PageRequest, Start};
 use feed_core::users::Identity;
-use feed_core::validator;
+use feed_core::{Error, validator};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::links;
+use crate::caller::CallerKey;
+use crate::page_memory::{GivenPage, Known, PageKey};
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::searches::Searcher;
@@ -37,10 +40,19 @@ pub struct PageBody<T> {
     results: Vec<T>,
 }
 
-/// The page, or that the caller has it already.
+/// The page, or that the caller has it already, and what to remember of it.
 enum Answer<T> {
-    Page(EntityTag, Page<T>),
-    NotModified(EntityTag),
+    Page(EntityTag, Page<T>, Option<GivenPage>),
+    NotModified(EntityTag, Option<GivenPage>),
+}
+
+/// A list, as far as its pages depend on it.
+pub(super) struct List {
+    /// What its cursors are bound to.
+    pub(super) scope: String,
+    /// What its pages by number have in common; none where it is `scope`.
+    pub(super) walk_scope: Option<String>,
+    pub(super) cost: Cost,
 }
 
 /// How the cost of a page depends on the data.
@@ -54,49 +66,74 @@ pub(super) enum Cost {
 
 /// Answers with the page of a list that the query asks for.
 ///
-/// `scope` binds the list's cursors. `viewer` is confirmed by the database first. `load` reads the page as of the time
-/// that it is given.
+/// `viewer` is confirmed by the database first. `load` reads the page as of the time that it is given.
 pub(super) async fn answer<T: Serialize + Send + 'static>(
     state: &State,
     request: &HttpRequest,
     query: &Query,
     viewer: Option<Identity>,
-    scope: &str,
-    cost: Cost,
+    list: &List,
     load: impl Fn(&mut Db, &PageRequest, NaiveDateTime) -> feed_core::Result<Page<T>> + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
-    let wanted = query.page(&state.cursors, scope)?;
     let now = state.clock.now();
+    let asked = query.page(&state.cursors, &list.scope)?;
+    let numbered = numbered(state, request, viewer, list, &asked, now);
+    let wanted = found(&asked, numbered.as_ref().and_then(|(_, known)| known.start))?;
+    state.metrics.page_found(&wanted.start);
     let base = links::base(state, request);
     let tag = {
         // Everything that decides the body, except the content that the validator covers.
         let viewer = viewer.map(|viewer| viewer.id);
-        let asked = format!("{} {base} {} {viewer:?}", env!("CARGO_PKG_VERSION"), request.uri());
+        let version = env!("CARGO_PKG_VERSION");
+        let start = match wanted.start {
+            Start::After { .. } => format!("{:?}", wanted.start),
+            // The URI tells it.
+            Start::Page(_) | Start::Cursor(_) => String::new(),
+        };
+        let asked = format!("{version} {base} {} {viewer:?} {start}", request.uri());
         let tags = state.tags.clone();
         move |validator: &validator::Validator| EntityTag::new_weak(tags.tag(&asked, validator))
     };
-    let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
+    let if_none_match = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
+    let is_head = request.method() == Method::HEAD;
+    let memory = state.page_memory.clone();
     let read = move |c: &mut Db| {
         let tag = tag(&validator::current(c, viewer, now)?);
-        match &known {
-            IfNoneMatch::Items(tags) if tags.iter().any(|known| known.weak_eq(&tag)) => {
-                Ok(Answer::NotModified(tag))
-            }
-            IfNoneMatch::Items(_) => Ok(Answer::Page(tag, load(c, &wanted, now)?)),
+        let is_current = match &if_none_match {
+            IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
             // `*` matches any page that exists.
-            IfNoneMatch::Any => load(c, &wanted, now).map(|_| Answer::NotModified(tag)),
+            IfNoneMatch::Any => false,
+        };
+        let numbered = memory.as_deref().zip(numbered);
+        if is_current {
+            let again = numbered.map(|(memory, (key, known))| memory.given_again(key, &known, tag.tag()));
+            // Where the page is not remembered, it is loaded to find its end: the caller may ask for the next one.
+            if is_head || again.is_none_or(|again| again.is_some()) {
+                return Ok(Answer::NotModified(tag, again.flatten()));
+            }
+        }
+        let page = load(c, &wanted, now)?;
+        let given = numbered.zip(page.end).map(|((memory, (key, _)), end)| memory.given(key, tag.tag(), end));
+        match &if_none_match {
+            IfNoneMatch::Items(_) if !is_current => Ok(Answer::Page(tag, page, given)),
+            _ => Ok(Answer::NotModified(tag, given)),
         }
     };
-    let answer = match cost {
+    let answer = match list.cost {
         Cost::Fixed => state.read(read).await?,
         Cost::Search => state.search(Searcher::of(request, &state.callers), read).await?,
     };
+    let (Answer::Page(_, _, given) | Answer::NotModified(_, given)) = &answer;
+    if let Some(given) = given {
+        request.extensions_mut().insert(*given);
+    }
     let (tag, page) = match answer {
-        Answer::NotModified(tag) => {
+        Answer::NotModified(tag, _) => {
             return Ok(HttpResponse::NotModified().insert_header((ETAG, tag.to_string())).finish());
         }
-        Answer::Page(tag, page) => (tag, page),
+        Answer::Page(tag, page, _) => (tag, page),
     };
+    let scope = &list.scope;
     let link = |cursor: &Cursor| {
         let cursor = cursor.encode(&state.cursors, scope);
         format!("{base}{}/?{}", request.path(), query.with_cursor(&cursor))
@@ -115,6 +152,45 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
         response.insert_header((LINK, link));
     }
     Ok(response.json(body))
+}
+
+/// A page that is asked by number, and what is remembered of it; none for cursors and where there is no memory.
+fn numbered(
+    state: &State,
+    request: &HttpRequest,
+    viewer: Option<Identity>,
+    list: &List,
+    asked: &PageRequest,
+    now: NaiveDateTime,
+) -> Option<(PageKey, Known)> {
+    let (Start::Page(number), Some(memory)) = (asked.start, &state.page_memory) else { return None };
+    // The account of any token. Limits count a token as its account only from its second request on, but what is
+    // remembered is neither told nor changed before the database has confirmed the token.
+    let caller = match viewer {
+        Some(viewer) => CallerKey::Account(viewer.id),
+        None => state.callers.of(request).key()?,
+    };
+    let scope = list.walk_scope.as_deref().unwrap_or(&list.scope);
+    let key = memory.key(caller, scope, asked.size, number);
+    Some((key, memory.find(&key, now)))
+}
+
+/// The page that is asked, from where it is known to start.
+///
+/// # Errors
+/// 400 where that is not known and the page lies too deep to be found by its number.
+fn found(asked: &PageRequest, known: Option<Start>) -> Result<PageRequest, Error> {
+    match known {
+        Some(start) => Ok(PageRequest { start, ..*asked }),
+        None if asked.offset() < MAX_PAGE_ROWS => Ok(*asked),
+        None => Err(Error::invalid(
+            "page",
+            format!(
+                "is found among the first {MAX_PAGE_ROWS} rows, or right after the page before it; follow `next`, \
+                 which has no limit"
+            ),
+        )),
+    }
 }
 
 /// The `Link` header (RFC 8288).

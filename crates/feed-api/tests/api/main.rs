@@ -13,6 +13,7 @@ mod filters;
 mod flyers;
 mod lists;
 mod load;
+mod numbered;
 mod operations;
 mod patches;
 mod protocol;

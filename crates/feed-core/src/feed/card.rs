@@ -6,6 +6,7 @@ use diesel::sql_types::{BigInt, Bool, Double, Nullable, SmallInt, Text, Timestam
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::geo::Location;
 use crate::models::Categories;
 use crate::page::Position;
 use crate::schema::{flyer_images, flyers};
@@ -136,6 +137,12 @@ impl CardRow {
     /// Where the row lies in the order of its list.
     pub(super) fn position(&self) -> Position {
         Position { at: self.sorted_at, distance: self.distance_mm.unwrap_or_default(), id: self.id }
+    }
+
+    /// The same row as a viewer elsewhere gets it.
+    pub(super) fn seen_from(self, viewer: Option<Location>) -> Self {
+        let location = Location { latitude: self.latitude, longitude: self.longitude };
+        Self { distance_mm: viewer.map(|viewer| viewer.distance_mm(location)), ..self }
     }
 
     /// The card of this row with its images, as `viewer` sees it at `now`.

@@ -4,7 +4,7 @@ use chrono::NaiveDateTime;
 
 use crate::geo::{Circle, Location};
 use crate::models::Categories;
-use crate::page::PageRequest;
+use crate::page::{PageEnd, PageRequest};
 
 /// Which flyers are listed, and who looks at them.
 ///
@@ -80,6 +80,17 @@ impl Listing {
     /// What cursors of this list are bound to: a cursor of one scope is refused in any other.
     #[must_use]
     pub fn cursor_scope(&self) -> String {
+        self.scope(self.location)
+    }
+
+    /// What the pages of a walk by page number have in common: as [`cursor_scope`](Self::cursor_scope), but without the
+    /// location where it only sorts. A phone moves while its owner scrolls.
+    #[must_use]
+    pub fn walk_scope(&self) -> String {
+        self.scope(self.location.filter(|_| self.radius_mm.is_some()))
+    }
+
+    fn scope(&self, location: Option<Location>) -> String {
         let viewer = self.feed.viewer().unwrap_or_default();
         let name = match self.feed {
             Feed::All(_) => "all/newest".to_owned(),
@@ -92,7 +103,7 @@ impl Listing {
         let bits = |l: Location| (l.latitude.to_bits(), l.longitude.to_bits());
         let categories = self.categories.map(i16::from);
         let Self { radius_mm, search, .. } = self;
-        let place = self.location.map(bits);
+        let place = location.map(bits);
         format!("{name}/{viewer}/{place:x?}/{categories:?}/{radius_mm:?}/{search:?}")
     }
 
@@ -105,6 +116,11 @@ impl Listing {
     pub(super) fn circle(&self) -> Option<Circle> {
         let (center, radius_mm) = self.location.zip(self.radius_mm)?;
         Some(Circle { center, radius_mm })
+    }
+
+    /// Whether flyers of one second have another order here than on the page that ended there.
+    pub(super) fn is_sorted_anew_after(&self, end: &PageEnd) -> bool {
+        self.location != end.location && !self.is_by_favorite()
     }
 
     /// Whether distance breaks ties within a second.

@@ -4,12 +4,13 @@
 //! at any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a
 //! place may take one statement more, which chooses the index: see [`AccessPath`].
 //!
-//! `listing` says what is listed, `access_path` which index finds it, `sql` writes the statements, and `card` is what
-//! comes back.
+//! `listing` says what is listed, `access_path` which index finds it, `sql` writes the statements, `card` is what comes
+//! back, and `moved` loads the page of a viewer who has moved since the page before.
 
 mod access_path;
 mod card;
 mod listing;
+mod moved;
 mod sql;
 
 use chrono::NaiveDateTime;
@@ -18,7 +19,7 @@ use diesel::sql_types::BigInt;
 
 use crate::db::{Db, Engine};
 use crate::error::Result;
-use crate::page::{Count, Page};
+use crate::page::{Count, Page, PageEnd, Position, Start};
 use crate::sql::Statement;
 
 pub use access_path::{AccessPath, AccessPaths, Survey};
@@ -54,19 +55,36 @@ fn access_paths(connection: &mut Db, listing: &Listing) -> Result<AccessPaths> {
 /// # Errors
 /// As [`load`].
 pub fn load_by(connection: &mut Db, request: &FeedRequest, paths: AccessPaths) -> Result<Page<FlyerCard>> {
-    let rows: Vec<CardRow> = page_query(connection.engine(), request, paths.page).load(connection)?;
-    if let (Feed::Creator { creator, .. }, []) = (request.listing.feed, &rows[..]) {
+    let page = match request.page.start {
+        Start::After { end, skip: 0 } if request.listing.is_sorted_anew_after(&end) => {
+            moved::page(connection, request, end, paths)?
+        }
+        _ => {
+            let rows = load_rows(connection, request, paths)?;
+            let page = Page::assemble(&request.page, positioned(rows), || {
+                let rows: i64 = count_query(connection.engine(), &request.listing, request.now, paths.count)
+                    .get_result(connection)?;
+                Ok::<_, crate::Error>(Count::from(rows))
+            })?;
+            let location = request.listing.location;
+            Page { end: page.end.map(|end| PageEnd { location, ..end }), ..page }
+        }
+    };
+    if let (Feed::Creator { creator, .. }, []) = (request.listing.feed, &page.items[..]) {
         // Only an empty page can be that of a creator who does not exist.
         crate::users::exists(connection, creator)?;
     }
-    let rows = rows.into_iter().map(|row| (row.position(), row)).collect();
-    let page = Page::assemble(&request.page, rows, || {
-        let rows: i64 = count_query(connection.engine(), &request.listing, request.now, paths.count)
-            .get_result(connection)?;
-        Ok::<_, crate::Error>(Count::from(rows))
-    })?;
     let items = into_cards(connection, page.items, request.listing.feed.viewer(), request.now)?;
-    Ok(Page { items, count: page.count, next: page.next, previous: page.previous })
+    Ok(Page { items, count: page.count, next: page.next, previous: page.previous, end: page.end })
+}
+
+/// The rows of a page and one more, in the direction of travel.
+fn load_rows(connection: &mut Db, request: &FeedRequest, paths: AccessPaths) -> Result<Vec<CardRow>> {
+    Ok(page_query(connection.engine(), request, paths.page).load(connection)?)
+}
+
+fn positioned(rows: Vec<CardRow>) -> Vec<(Position, CardRow)> {
+    rows.into_iter().map(|row| (row.position(), row)).collect()
 }
 
 /// Loads one flyer as a card, whatever its validity: two statements.

@@ -10,6 +10,7 @@ mod deadline;
 mod failure;
 mod meter;
 mod private;
+mod sqlite_build;
 mod url;
 mod wal;
 
@@ -34,6 +35,7 @@ use deadline::StopCondition;
 use meter::Meter;
 pub use meter::{Usage, measured};
 pub use private::open_to_all;
+pub use sqlite_build::missing_build_options;
 #[cfg(feature = "testing")]
 pub(crate) use url::Parts;
 pub use url::{BadDatabaseUrl, DatabaseUrl};

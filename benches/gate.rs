@@ -11,6 +11,7 @@ mod pages;
 mod run;
 #[path = "../crates/feed-perf/tests/shapes/mod.rs"]
 mod shapes;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -24,6 +25,7 @@ use asked::{
 };
 use feed_core::db::Engine;
 use serde_json::Value;
+use wire::Figures;
 
 /// How far over its time a page may be before the gate is red: others use this machine, and the same figure has been
 /// seen to move by a factor of two from run to run. What lies between is shown as such.
@@ -39,12 +41,15 @@ fn main() -> ExitCode {
     if !run::is_measuring() {
         return ExitCode::SUCCESS;
     }
-    let Some(measured) = run::began().map(Measured::since) else {
+    let Some(began) = run::began() else {
         println!("Gate: nothing was measured in this run, so nothing is judged.");
         return ExitCode::SUCCESS;
     };
     run::end();
-    let tables = [times(&measured), ratios(&measured), overhead(&measured), writes(&measured)];
+    let measured = Measured::since(began);
+    let (wire, lists) = wire::measured_since(began).unwrap_or_default();
+    let tables =
+        [times(&measured), ratios(&measured), overhead(&measured), requests(&wire), writes(&measured)];
     let verdicts = || tables.iter().flat_map(|table| table.rows.iter().flat_map(Row::verdicts));
     let count = |verdict: Verdict| verdicts().filter(|v| *v == verdict).count();
     let summary = format!(
@@ -61,7 +66,7 @@ fn main() -> ExitCode {
     }
     let _ = writeln!(report, "\n{summary}");
     println!("{report}");
-    let _ = write!(report, "\n{measured}");
+    let _ = write!(report, "\n# Requests over HTTP\n\n{lists}\n{measured}");
     let file = run::folder().join("gate.md");
     fs::write(&file, report).expect("the report is written");
     println!("This report and all figures: {}", file.display());
@@ -111,6 +116,16 @@ fn overhead(measured: &Measured) -> Table {
         })
     });
     Table { title: "Our code to the bare driver, same statements", slack: RATIO_SLACK, rows: rows.collect() }
+}
+
+fn requests(measured: &BTreeMap<String, Figures>) -> Table {
+    let rows = wire::RATIOS.map(|(name, most)| {
+        Row::new(name, Some(Limit { sqlite: most, postgres: most }), RATIO_SLACK, |engine| {
+            let figure = measured.get(&wire::name(engine)).and_then(|figures| figures.get(name));
+            vec![figure.map_or((String::new(), None), |(list, ratio)| (list.clone(), Some(*ratio)))]
+        })
+    });
+    Table { title: "Requests over HTTP, ratios in this run", slack: RATIO_SLACK, rows: rows.into() }
 }
 
 fn writes(measured: &Measured) -> Table {

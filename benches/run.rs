@@ -35,12 +35,17 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("criterion")
 }
 
-/// Begins a bench target: criterion with the settings of all, and a note for the gate that the run has begun.
-pub fn criterion() -> Criterion {
+/// Begins a bench target: a note for the gate that the run has begun.
+pub fn begin() {
     if is_measuring() && began().is_none() {
         fs::create_dir_all(folder()).expect("a folder for the results");
         fs::write(note(), "").expect("the note is written");
     }
+}
+
+/// Begins a bench target of criterion's, with the settings of all.
+pub fn criterion() -> Criterion {
+    begin();
     // As short as the figures stay the same: there are some 280 benches.
     Criterion::default()
         .output_directory(&folder())
@@ -55,6 +60,20 @@ pub fn criterion() -> Criterion {
 pub fn is_measuring() -> bool {
     let is_given = |name: &str| std::env::args().any(|argument| argument == name);
     is_given("--bench") && !is_given("--list")
+}
+
+/// Whether figures are wanted soon, from fewer samples.
+pub fn is_quick() -> bool {
+    std::env::args().any(|argument| argument == "--quick")
+}
+
+/// Whether the filter of the command line, if there is one, is a part of this id. Criterion's own targets take regular
+/// expressions.
+pub fn is_asked_for(id: &str) -> bool {
+    std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'))
+        .is_none_or(|filter| id.contains(&filter))
 }
 
 /// When the first target of this `cargo bench` began, if one did: results that are older are another run's.

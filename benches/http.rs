@@ -14,23 +14,22 @@
 mod client;
 #[path = "http/data.rs"]
 mod data;
-mod run;
 #[path = "http/samples.rs"]
 mod samples;
 #[path = "http/service.rs"]
 mod service;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use feed_core::db::Engine;
+use feed_test::bench::wire::Figures;
+use feed_test::bench::{run, wire};
 
 use client::Client;
 use data::{Data, List, MAIN};
 use samples::{Case, take};
 use service::{Service, own_cpu};
-use wire::Figures;
 
 /// Connections that ask at once.
 const CONNECTIONS: usize = 8;

@@ -3,7 +3,6 @@
 //! It is built for each run: the service goes by the real clock, so data of another day would be other data.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use chrono::NaiveDateTime;
@@ -18,8 +17,8 @@ use feed_core::seed::{self, Plan};
 use feed_core::testing::TestDatabase;
 use feed_core::users::{self, Identity, Registration};
 use feed_core::{favorites, follows, migrate, sweep};
+use feed_test::bench::run;
 
-use crate::run;
 use crate::service::{self, thread_cpu};
 
 /// Rows of each page.
@@ -127,7 +126,7 @@ impl Data {
 
 /// The URL of an SQLite file that does not exist yet.
 fn empty_file() -> String {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("perf");
+    let folder = feed_test::target_folder().join("perf");
     fs::create_dir_all(&folder).unwrap();
     let file = folder.join("http.db").display().to_string();
     for suffix in ["", "-wal", "-shm"] {

@@ -5,9 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use feed_core::db::Engine;
+use feed_test::app::App;
 use serde_json::json;
-
-use crate::app::{App, User};
 
 /// The options of this process's sockets.
 mod options {
@@ -87,13 +86,12 @@ fn writes(app: &App, listener: &str) -> usize {
 }
 
 /// Fifty flyers with texts of everyday length: some 40 kB of JSON.
-fn publish_fifty(app: &App) -> User {
+fn publish_fifty(app: &App) {
     let creator = app.user("creator");
     for n in 0..50 {
         let description = format!("{n}. {}", "Fresh bread, every day from six. ".repeat(10));
         app.publish_with(&creator, &format!("Flyer {n}"), &json!({ "description": description }));
     }
-    creator
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn measure(engine: Engine) -> Report {
     let mut lists: Vec<_> = data.lists.iter().map(both).collect();
     let mut all: Vec<_> = lists.iter_mut().flat_map(|(plain, gzip)| [plain, gzip]).collect();
     take(&mut all, &service, samples, exchanges);
-    let client = (own_cpu() - client_cpu).as_secs_f64() / (service.cpu() - service_cpu).as_secs_f64();
+    let client = (own_cpu() - client_cpu) / (service.cpu() - service_cpu);
 
     let main = &data.lists[MAIN];
     let mut single = Case::new("one", [connect(main, &main.path, "identity", 1)]);
@@ -110,8 +110,7 @@ fn measure(engine: Engine) -> Report {
     let mut lived: Vec<_> = data.lists.iter().map(|list| case(list, &list.path, "identity")).collect();
     take(&mut lived.iter_mut().collect::<Vec<_>>(), &service, samples, exchanges);
 
-    let lists =
-        lists.into_iter().zip(loads).map(|((plain, gzip), load)| (plain, gzip, load.as_secs_f64() * 1e6));
+    let lists = lists.into_iter().zip(loads).map(|((plain, gzip), load)| (plain, gzip, load * 1e6));
     Report { engine, lists: lists.collect(), single, pair, first, deep, lived, client }
 }
 
@@ -140,7 +139,8 @@ impl Report {
     fn table(&self) -> String {
         let mut text = format!(
             "## {:?}, {} flyers, {CONNECTIONS} connections\n\n\
-             | | requests/s | p50 ms | p99 ms | CPU µs | gzip requests/s | p50 ms | p99 ms | CPU µs | load in process, CPU µs |\n\
+             | | requests/s | p50 ms | p99 ms | CPU µs | gzip requests/s | p50 ms | p99 ms | CPU µs \
+             | load in process, CPU µs |\n\
              | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
             self.engine,
             run::size(),
@@ -154,8 +154,7 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nRequests a second are those of the fastest sample. CPU is the service's, a request. The client took {:.0} % \
-             of the service's.\n",
+            "\nRequests a second: the fastest sample. CPU: the service's, a request. The client took {:.0} % of it.\n",
             100.0 * self.client
         );
         for (name, (list, ratio)) in self.figures() {

@@ -62,7 +62,7 @@ impl Client {
 fn content_length(head: &[u8]) -> usize {
     let head = std::str::from_utf8(head).unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let lengths = head.lines().filter_map(|line| line.split_once(": "));
-    let length = lengths.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).next_back();
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     length.expect("a length").1.parse().unwrap()
 }

@@ -12,13 +12,13 @@ pub struct Case {
     /// The time of a request in the fastest sample: the sample's time by its requests.
     fastest: Option<Duration>,
     latencies: Vec<Duration>,
-    cpu: Duration,
+    cpu: f64,
 }
 
 impl Case {
     pub fn new(name: impl Into<String>, clients: impl IntoIterator<Item = Client>) -> Self {
         let clients = clients.into_iter().collect();
-        Self { name: name.into(), clients, fastest: None, latencies: Vec::new(), cpu: Duration::ZERO }
+        Self { name: name.into(), clients, fastest: None, latencies: Vec::new(), cpu: 0.0 }
     }
 
     /// Lets each connection do so many exchanges.
@@ -51,7 +51,7 @@ impl Case {
 
     /// Microseconds of the service's CPU a request.
     pub fn cpu(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.latencies.len() as f64
+        self.cpu * 1e6 / self.latencies.len() as f64
     }
 
     /// Milliseconds within which this part of all responses was there.
@@ -66,7 +66,7 @@ impl Case {
 pub fn take(cases: &mut [&mut Case], service: &Service, samples: usize, exchanges: usize) {
     for case in cases.iter_mut() {
         case.sample(service, exchanges.div_ceil(4));
-        (case.fastest, case.cpu) = (None, Duration::ZERO);
+        (case.fastest, case.cpu) = (None, 0.0);
         case.latencies.clear();
     }
     for _ in 0..samples {

@@ -35,8 +35,8 @@ impl Service {
         service
     }
 
-    /// The CPU time that it has taken, to 10 ms.
-    pub fn cpu(&self) -> Duration {
+    /// The CPU time that it has taken, in seconds, to 10 ms.
+    pub fn cpu(&self) -> f64 {
         cpu(&self.child.id().to_string())
     }
 }
@@ -55,24 +55,25 @@ pub fn token(database: &str, email: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The CPU time that this process has taken, to 10 ms.
-pub fn own_cpu() -> Duration {
+/// The CPU time that this process has taken, in seconds, to 10 ms.
+pub fn own_cpu() -> f64 {
     cpu("self")
 }
 
-/// The CPU time of the calling thread.
-pub fn thread_cpu() -> Duration {
+/// The CPU time of the calling thread, in seconds.
+pub fn thread_cpu() -> f64 {
     let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux's times of a thread");
-    Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    let nanoseconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
+    nanoseconds / 1e9
 }
 
-fn cpu(process: &str) -> Duration {
+fn cpu(process: &str) -> f64 {
     let text = fs::read_to_string(Path::new("/proc").join(process).join("stat"))
         .expect("Linux's times of a process");
     // The second field is the program's name in parentheses. The 14th and 15th are ticks of 10 ms.
     let (_, fields) = text.rsplit_once(") ").unwrap();
-    let ticks: u64 = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-    Duration::from_millis(10 * ticks)
+    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap());
+    ticks.sum::<f64>() / 100.0
 }
 
 /// A command of the binary, without the configuration of whoever runs the bench.

@@ -61,7 +61,7 @@ struct Listener {
 }
 
 /// Counts the calls that write to the connections of a listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Writes(Counter);
 
 impl Writes {

@@ -5,7 +5,6 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::Text;
 use feed_core::db::{self, CancelToken, Database, DatabaseUrl, Db, Engine, WAL_LIMIT};
 use feed_core::migrate;
@@ -176,7 +175,7 @@ fn the_embedded_library_has_its_compile_options() {
     // And as SQLite itself lists them.
     let test = TestDatabase::new(Engine::Sqlite);
     let list: Vec<CompileOption> =
-        test.database.with_writer(|c| Ok(sql_query("PRAGMA compile_options").load(c)?)).unwrap();
+        test.database.with_writer(|c| Ok(diesel::sql_query("PRAGMA compile_options").load(c)?)).unwrap();
     let has = |option: &str| list.iter().any(|row| row.compile_options == option);
     assert!(has("ENABLE_QPSG") && has("THREADSAFE=2") && has("DEFAULT_MEMSTATUS=0"));
     assert!(!has("ENABLE_MEMORY_MANAGEMENT"));

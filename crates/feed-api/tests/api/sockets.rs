@@ -1,6 +1,7 @@
 //! How responses leave: one write each, at once, on both listeners.
 #![cfg(target_os = "linux")]
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -48,8 +49,11 @@ impl Kept {
 
     /// Sends a GET and reads its response: the head, and the length of the body.
     fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> (String, usize) {
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        let mut request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
+        for (name, value) in headers {
+            let _ = write!(request, "{name}: {value}\r\n");
+        }
+        request += "\r\n";
         self.stream.write_all(request.as_bytes()).unwrap();
         let mut bytes = Vec::new();
         let end = |bytes: &[u8]| bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
@@ -67,7 +71,7 @@ impl Kept {
     }
 
     fn receive(&mut self, bytes: &mut Vec<u8>) {
-        let mut part = [0; 65_536];
+        let mut part = vec![0; 65_536];
         let read = self.stream.read(&mut part).unwrap();
         assert!(read > 0, "the connection ended within a response");
         bytes.extend_from_slice(&part[..read]);

@@ -1,8 +1,8 @@
 //! How the SQLite library was built.
 //!
-//! The options are in `.cargo/config.toml`. cargo reads that file only where it builds from the repository's folders:
-//! `cargo install --git` and `cargo build --manifest-path` from elsewhere do not. A library of the system has options of
-//! its own. Every build gives the same answers, so only the operator is told.
+//! The options are in `.cargo/config.toml`. Cargo reads that file only if it runs in a folder of the repository, so
+//! `cargo install --git` ignores it. A library of the system has options of its own. With other options the answers are
+//! the same, only slower. So a build with other options is not refused, and the operator gets a warning.
 
 use diesel::sql_types::Bool;
 use diesel::{Connection, RunQueryDsl, SqliteConnection};

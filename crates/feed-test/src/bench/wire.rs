@@ -11,14 +11,15 @@ use super::run;
 
 /// The time of a request for a compressed page, to that for the same page uncompressed.
 pub const GZIP: &str = "gzip to plain";
-/// The time until the last of two responses has arrived whose requests were sent at once, to the time of one request. If
-/// the second response waits for the acknowledgement of the first, this is over a hundred.
+/// The time until the last of two responses has arrived whose requests were sent at once, to the time of one request.
+/// If the second response waits for the acknowledgement of the first, this is over a hundred.
 pub const PAIR: &str = "two requests at once to one";
 /// The time of a request for page 400 by its number, after the pages before it, to that for page 1.
 pub const DEEP: &str = "page 400 to page 1";
 /// The time of a request after a part of all flyers has expired and was swept, to the time before.
 pub const LIVED: &str = "lived to rested";
-/// The CPU time of a request, to that of `feed::load` and its cards as JSON in one process. Without the database server's.
+/// The CPU time of a request, to that of `feed::load` and its cards as JSON in one process. The time of a database
+/// server does not count.
 pub const LOAD: &str = "request to load in process, CPU";
 
 /// The ratios with their limits.

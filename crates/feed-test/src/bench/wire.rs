@@ -12,7 +12,7 @@ use super::run;
 /// The time of a request for a compressed page, to that for the same page uncompressed.
 pub const GZIP: &str = "gzip to plain";
 /// The time until the last of two responses has arrived whose requests were sent at once, to the time of one request.
-/// If the second response waits for the acknowledgement of the first, this is over a hundred.
+/// If the second response waits for the acknowledgement of the first, it takes 40 ms longer.
 pub const PAIR: &str = "two requests at once to one";
 /// The time of a request for page 400 by its number, after the pages before it, to that for page 1.
 pub const DEEP: &str = "page 400 to page 1";

@@ -12,6 +12,9 @@
 //!    in the L lists whose heads come first. L is the page's size and one more, and the rows before it where a page is
 //!    asked by number.
 //!
+//! All of this is in the order of `created_at`, which has few flyers in a second. In an order with many ties, all lists
+//! would be merged.
+//!
 //! Heads are compared by their second alone. That leaves two cases:
 //! - A head in the cursor's own second may lie before the cursor, and its list may have nothing after it. As many more
 //!   lists are kept as the cursor's second has flyers (`kept`).

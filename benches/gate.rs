@@ -15,7 +15,7 @@ use feed_core::db::Engine;
 use feed_test::bench::asked::{
     CELLS, COUNT, COUNT_ID, COUNTED, DRIVEN, Limit, OVERHEAD, OVERHEAD_GROUP, Page, WRITES, WRITES_GROUP,
 };
-use feed_test::bench::{asked, run};
+use feed_test::bench::{asked, run, wire};
 use feed_test::shapes::Shape;
 use serde_json::Value;
 
@@ -33,12 +33,15 @@ fn main() -> ExitCode {
     if !run::is_measuring() {
         return ExitCode::SUCCESS;
     }
-    let Some(measured) = run::began().map(Measured::since) else {
+    let Some(began) = run::began() else {
         println!("Gate: nothing was measured in this run, so nothing is judged.");
         return ExitCode::SUCCESS;
     };
     run::end();
-    let tables = [times(&measured), ratios(&measured), overhead(&measured), writes(&measured)];
+    let measured = Measured::since(began);
+    let (over_http, lists) = wire::measured_since(began).unwrap_or_default();
+    let tables =
+        [times(&measured), ratios(&measured), overhead(&measured), requests(&over_http), writes(&measured)];
     let verdicts = || tables.iter().flat_map(|table| table.rows.iter().flat_map(Row::verdicts));
     let count = |verdict: Verdict| verdicts().filter(|v| *v == verdict).count();
     let summary = format!(
@@ -55,7 +58,7 @@ fn main() -> ExitCode {
     }
     let _ = writeln!(report, "\n{summary}");
     println!("{report}");
-    let _ = write!(report, "\n{measured}");
+    let _ = write!(report, "\n# Requests over HTTP\n\n{lists}\n{measured}");
     let file = run::folder().join("gate.md");
     fs::write(&file, report).expect("the report can be written");
     println!("This report and all figures: {}", file.display());
@@ -112,6 +115,16 @@ fn overhead(measured: &Measured) -> Table {
         slack: RATIO_SLACK,
         rows: rows.collect(),
     }
+}
+
+fn requests(measured: &BTreeMap<String, wire::Figures>) -> Table {
+    let rows = wire::RATIOS.map(|(name, most)| {
+        Row::new(name, Some(Limit { sqlite: most, postgres: most }), RATIO_SLACK, |engine| {
+            let figure = measured.get(&wire::name(engine)).and_then(|figures| figures.get(name));
+            vec![figure.map_or((String::new(), None), |(list, ratio)| (list.clone(), Some(*ratio)))]
+        })
+    });
+    Table { title: "Requests over HTTP, ratios in this run", slack: RATIO_SLACK, rows: rows.into() }
 }
 
 fn writes(measured: &Measured) -> Table {

@@ -62,6 +62,22 @@ struct Outcome {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Listener {
+    listener: &'static str,
+}
+
+/// Counts the calls that write to the connections of a listener.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Writes(Counter);
+
+impl Writes {
+    /// Counts a call, before it is made: so whoever has read a response finds it counted.
+    pub(crate) fn count(&self) {
+        self.0.inc();
+    }
+}
+
 /// A histogram for each route that has been observed.
 type Histograms = Family<Route, Histogram, fn() -> Histogram>;
 
@@ -79,6 +95,7 @@ pub struct Metrics {
     under_way: Gauge,
     refused: Family<Reason, Counter>,
     refused_connections: Counter,
+    writes: Family<Listener, Counter>,
     suppressed_lines: Counter,
     pages_found: Family<FoundBy, Counter>,
     pages_remembered: Gauge,
@@ -138,6 +155,9 @@ impl Metrics {
         let refused_connections = Counter::default();
         let help = "Connections refused because their address had reached its limit";
         registry.register("connections_refused", help, refused_connections.clone());
+        let writes = Family::default();
+        let help = "Calls that write to connections, by listener: a response of up to 64 kB takes one";
+        registry.register("connection_writes", help, writes.clone());
         let suppressed_lines = Counter::default();
         let help = "Log lines left out because they repeat a line of the same second";
         registry.register("log_lines_suppressed", help, suppressed_lines.clone());
@@ -193,6 +213,7 @@ impl Metrics {
             under_way,
             refused,
             refused_connections,
+            writes,
             suppressed_lines,
             pages_found,
             pages_remembered,
@@ -250,6 +271,11 @@ impl Metrics {
     /// Counts a connection that was closed at once because its address had reached its limit.
     pub(crate) fn refused_connection(&self) {
         self.refused_connections.inc();
+    }
+
+    /// The counter of writes to the connections of this listener.
+    pub(crate) fn writes(&self, listener: &'static str) -> Writes {
+        Writes(self.writes.get_or_create_owned(&Listener { listener }))
     }
 
     /// Counts a log line that was left out.

@@ -273,6 +273,7 @@ mod tests {
 
     use super::{one_at_a_time, yield_now};
     use crate::connection::TimedStream;
+    use crate::metrics::Writes;
 
     /// Answers with the request's method, path and body length.
     async fn echo(request: HttpRequest, body: web::Bytes) -> String {
@@ -315,7 +316,7 @@ mod tests {
             let (stream, peer) = listener.accept().unwrap();
             stream.set_nonblocking(true).unwrap();
             let stream = TcpStream::from_std(stream).unwrap();
-            let stream = TimedStream::new(stream, Duration::from_secs(60), None);
+            let stream = TimedStream::new(stream, Duration::from_secs(60), None, Writes::default());
             let served = rt::spawn(http.call((stream, Some(peer))));
             let observer = rt::spawn(async move {
                 let mut most = 0;

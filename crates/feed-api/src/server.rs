@@ -1,18 +1,21 @@
 //! The HTTP server. Building and running are separate, so that a test knows the address before the server runs.
 
+use std::fmt::Debug;
 use std::future::ready;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_http::HttpService;
+use actix_http::body::BoxBody;
 use actix_http::error::DispatchError;
-use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_http::{HttpServiceBuilder, Request, Response};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::http::header::{ContentType, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Condition, DefaultHeaders, NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
-use actix_web::{App, Error, HttpResponse, HttpServer, dev, web};
+use actix_web::{App, Error, HttpResponse, dev, web};
 use feed_core::clock::Clock;
 use feed_core::db::Database;
 use feed_core::sweep::{self, Swept};
@@ -113,7 +116,8 @@ impl Server {
             actix_web::rt::spawn(forget_callers(self.state.clone()));
         }
         let drain_delay = Duration::from_secs(self.limits.drain_delay.into());
-        let private = self.private.map(|listener| private(listener, &self.state)).transpose()?;
+        let private =
+            self.private.map(|listener| private(listener, &self.state, &self.limits)).transpose()?;
         let private_handle = private.as_ref().map(dev::Server::handle);
         // A task of its own, so that it runs beside the public server.
         let private = private.map(actix_web::rt::spawn);
@@ -157,7 +161,6 @@ fn public(
         // This limit is per worker.
         .max_concurrent_connections((limits.max_connections as usize).div_ceil(workers));
     let stopping = builder.graceful_shutdown_signal();
-    // As actix-web's own server does it, but over connections with a timeout.
     let service = move || {
         let cors = Condition::new(cors.is_some(), middleware::cors(cors.as_ref()));
         let app = App::new()
@@ -174,23 +177,9 @@ fn public(
             .wrap(from_fn(telemetry::observe))
             .wrap(from_fn(pipelining::one_at_a_time));
         let app = app.into_factory().map_err(|error: Error| error.error_response());
-        let stopping = stopping.clone();
-        let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
-            .keep_alive(Duration::from_secs(limits.keep_alive.into()))
-            .client_request_timeout(limits.receive())
-            .client_disconnect_timeout(Duration::from_secs(1))
-            .h1_allow_half_closed(true)
-            .local_addr(address)
-            .on_connect_ext(|stream: &TimedStream, data| {
-                data.insert(stream.pipeline().clone());
-                data.insert(stream.disconnect());
-            })
-            .h1(map_config(app, |()| AppConfig::default()));
-        let write_timeout = limits.write_timeout();
+        let http =
+            http(&limits, &stopping).local_addr(address).h1(map_config(app, |()| AppConfig::default()));
+        let (write_timeout, writes) = (limits.write_timeout(), metrics.writes("public"));
         let (metrics, address_limit) = (metrics.clone(), address_limit.clone());
         fn_service(move |stream: TcpStream| {
             let peer = stream.peer_addr().ok();
@@ -200,7 +189,7 @@ fn public(
                 let _ = stream.set_zero_linger();
                 return ready(Err(DispatchError::Io(ErrorKind::ConnectionRefused.into())));
             };
-            ready(Ok((TimedStream::new(stream, write_timeout, slot), peer)))
+            ready(Ok((TimedStream::new(stream, write_timeout, slot, writes.clone()), peer)))
         })
         .and_then(http)
     };
@@ -208,18 +197,57 @@ fn public(
 }
 
 /// Starts the private server for operators. It has a thread of its own, so callers of the API cannot keep it busy.
-fn private(listener: TcpListener, state: &State) -> Result<dev::Server, StartError> {
+fn private(listener: TcpListener, state: &State, limits: &LimitConfig) -> Result<dev::Server, StartError> {
     let data = web::Data::new(state.clone());
-    let server = HttpServer::new(move || {
-        App::new()
+    let address = listener.local_addr().map_err(StartError::io("the private listener has no address"))?;
+    let limits = limits.clone();
+    let builder = actix_server::Server::build().workers(1).disable_signals().shutdown_timeout(1);
+    let stopping = builder.graceful_shutdown_signal();
+    let service = move || {
+        let app = App::new()
             .app_data(data.clone())
             .route("/metrics", web::get().to(metrics))
             .configure(routes::configure_health)
             .default_service(web::to(async || Err::<&str, _>(ApiError::NoRoute)))
             .wrap(NormalizePath::trim())
-    });
-    let server = server.workers(1).disable_signals().shutdown_timeout(1);
-    Ok(server.listen(listener).map_err(StartError::io("the private server failed"))?.run())
+            .wrap(from_fn(pipelining::one_at_a_time));
+        let app = app.into_factory().map_err(|error: Error| error.error_response());
+        let http =
+            http(&limits, &stopping).local_addr(address).h1(map_config(app, |()| AppConfig::default()));
+        let (write_timeout, writes) = (limits.write_timeout(), data.metrics.writes("private"));
+        fn_service(move |stream: TcpStream| {
+            let peer = stream.peer_addr().ok();
+            let stream = TimedStream::new(stream, write_timeout, None, writes.clone());
+            ready(Ok::<_, DispatchError>((stream, peer)))
+        })
+        .and_then(http)
+    };
+    let server = builder.listen("private", listener, service);
+    Ok(server.map_err(StartError::io("the private server failed"))?.run())
+}
+
+/// HTTP as actix-web's own server has it, but over connections of our own.
+fn http<S>(limits: &LimitConfig, stopping: &GracefulShutdownSignal) -> HttpServiceBuilder<TimedStream, S>
+where
+    S: ServiceFactory<Request, Config = ()>,
+    S::Error: Into<Response<BoxBody>> + 'static,
+    S::InitError: Debug,
+    <S::Service as Service<Request>>::Future: 'static,
+{
+    let stopping = stopping.clone();
+    HttpServiceBuilder::default()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(Duration::from_secs(limits.keep_alive.into()))
+        .client_request_timeout(limits.receive())
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .h1_allow_half_closed(true)
+        .on_connect_ext(|stream: &TimedStream, data| {
+            data.insert(stream.pipeline().clone());
+            data.insert(stream.disconnect());
+        })
 }
 
 /// Handler of `/metrics`: all metrics in the text format of OpenMetrics.

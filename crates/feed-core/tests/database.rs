@@ -5,7 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use feed_core::db::{CancelToken, Database, DatabaseUrl, Db, Engine, WAL_LIMIT};
+use diesel::sql_types::Text;
+use feed_core::db::{self, CancelToken, Database, DatabaseUrl, Db, Engine, WAL_LIMIT};
 use feed_core::migrate;
 use feed_core::schema::users;
 use feed_core::testing::{TestDatabase, on_both};
@@ -159,17 +160,25 @@ fn readers_of_an_embedded_file_cannot_write() {
     assert!(test.database.read(names).unwrap().is_empty());
 }
 
-/// Without these options, SQLite plans a statement with a bound LIMIT again at every run, and takes a lock for each
-/// column of each row. Tests that count work do not show that.
+/// Without these options, SQLite plans a statement with a bound LIMIT again at every run, takes a lock for each column of
+/// each row, and shares one lock between all page caches and another between all allocations. Tests that count work do
+/// not show that.
 #[test]
 fn the_embedded_library_has_its_compile_options() {
-    let test = TestDatabase::new(Engine::Sqlite);
-    for option in ["ENABLE_QPSG", "THREADSAFE=2"] {
-        let is_used = format!("sqlite_compileoption_used('{option}')");
-        let is_used = diesel::select(diesel::dsl::sql::<diesel::sql_types::Bool>(&is_used));
-        let is_used: bool = test.database.with_writer(|c| Ok(is_used.get_result(c)?)).unwrap();
-        assert!(is_used, "{option}: built without the flags of .cargo/config.toml");
+    #[derive(QueryableByName)]
+    struct CompileOption {
+        #[diesel(sql_type = Text)]
+        compile_options: String,
     }
+    let none: [String; 0] = [];
+    assert_eq!(db::missing_build_options().unwrap(), none, "built without the flags of .cargo/config.toml");
+    // And as SQLite itself lists them.
+    let test = TestDatabase::new(Engine::Sqlite);
+    let list: Vec<CompileOption> =
+        test.database.with_writer(|c| Ok(diesel::sql_query("PRAGMA compile_options").load(c)?)).unwrap();
+    let has = |option: &str| list.iter().any(|row| row.compile_options == option);
+    assert!(has("ENABLE_QPSG") && has("THREADSAFE=2") && has("DEFAULT_MEMSTATUS=0"));
+    assert!(!has("ENABLE_MEMORY_MANAGEMENT"));
 }
 
 /// A statement that runs until it is ended; for an hour on PostgreSQL.

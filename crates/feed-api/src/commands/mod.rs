@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use feed_core::clock::Clock;
+use feed_core::db::Engine;
 use feed_core::sweep::Swept;
 use feed_core::{db, seed, sweep, users};
 use tracing_subscriber::EnvFilter;
@@ -253,12 +254,27 @@ fn serve(config: &ServeConfig) -> Result<(), StartError> {
             "all users of this machine can read the database file: chmod 600 {file} {file}-wal {file}-shm"
         );
     }
+    if database.engine() == Engine::Sqlite {
+        warn_of_slow_sqlite();
+    }
     let server = Server::build(config, listener, database, Clock::default())?.with_private(private);
     if let Some(address) = server.private_address()? {
         tracing::info!("metrics on http://{address}/metrics");
     }
     tracing::info!("listening on http://{}", server.address()?);
     actix_web::rt::System::new().block_on(server.run())
+}
+
+/// Tells the operator where this binary was not built as the repository builds it: see [`db::missing_build_options`].
+fn warn_of_slow_sqlite() {
+    let missing = db::missing_build_options().unwrap_or_default();
+    if !missing.is_empty() {
+        tracing::warn!(
+            "SQLite was built without its options for speed ({}): build in a clone of the repository, or with \
+             LIBSQLITE3_FLAGS as in .cargo/config.toml",
+            missing.join(", ")
+        );
+    }
 }
 
 /// Checks what clap has not checked when it parsed the options.

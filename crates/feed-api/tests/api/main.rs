@@ -18,6 +18,7 @@ mod operations;
 mod patches;
 mod protocol;
 mod relations;
+mod sockets;
 mod users;
 mod validators;
 mod wire;

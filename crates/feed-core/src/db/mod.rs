@@ -15,6 +15,7 @@ mod meter;
 mod pooled;
 mod private;
 mod session;
+mod sqlite_build;
 mod url;
 mod wal;
 
@@ -27,6 +28,7 @@ pub use limits::Limits;
 pub use manager::WAL_LIMIT;
 pub use meter::{Usage, measured};
 pub use private::open_to_all;
+pub use sqlite_build::missing_build_options;
 #[cfg(feature = "testing")]
 pub(crate) use url::Parts;
 pub use url::{BadDatabaseUrl, DatabaseUrl};

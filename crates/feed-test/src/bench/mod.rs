@@ -3,3 +3,4 @@
 pub mod asked;
 pub mod reader;
 pub mod run;
+pub mod wire;

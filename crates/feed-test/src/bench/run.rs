@@ -37,12 +37,17 @@ pub fn folder() -> PathBuf {
     crate::target_folder().join("criterion")
 }
 
-/// Starts a bench target: returns criterion with the common settings. The first target of a run writes the marker file.
-pub fn criterion() -> Criterion {
+/// Starts a bench target. The first target of a run writes the marker file.
+pub fn begin() {
     if is_measuring() && began().is_none() {
         fs::create_dir_all(folder()).expect("the folder of the results can be created");
         fs::write(marker(), "").expect("the marker file can be written");
     }
+}
+
+/// Starts a bench target of criterion: returns criterion with the common settings.
+pub fn criterion() -> Criterion {
+    begin();
     // There are some 280 benches. These are the shortest times at which the figures stay the same.
     Criterion::default()
         .output_directory(&folder())
@@ -58,6 +63,18 @@ pub fn criterion() -> Criterion {
 pub fn is_measuring() -> bool {
     let is_given = |name: &str| std::env::args().any(|argument| argument == name);
     is_given("--bench") && !is_given("--list")
+}
+
+/// Whether the run should be short, with fewer samples.
+pub fn is_quick() -> bool {
+    std::env::args().any(|argument| argument == "--quick")
+}
+
+/// Whether the filter of the command line is a part of this id, or there is no filter. Criterion takes its filter for a
+/// regular expression.
+pub fn is_asked_for(id: &str) -> bool {
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    filter.is_none_or(|filter| id.contains(&filter))
 }
 
 /// When the first target of this run began, or `None` if nothing was measured. Older results belong to another run.

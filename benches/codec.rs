@@ -13,7 +13,7 @@ fn main() {
     let mut criterion = run::criterion();
     let shape = Shape::Follows100;
     let listing = Listing { location: Some(PLACE), ..shape.feed().into() };
-    let page = PageRequest { start: Start::Page(1), size: DEFAULT_PAGE_SIZE };
+    let page = PageRequest { start: Start::Page(1), size: DEFAULT_PAGE_SIZE, count: None };
     let request = FeedRequest { listing: listing.clone(), page, now: shape.now() };
     let data = Data::open(Engine::Sqlite, SIZES[0], false);
     let page = data.database.read(|c| feed::load(c, &request)).unwrap();

@@ -105,7 +105,7 @@ impl Data {
 
     /// The CPU time that `feed::load` and its cards as JSON take in this process, in seconds.
     pub fn load_cpu(&self, list: &List, times: u32) -> f64 {
-        let page = PageRequest { start: Start::Page(1), size: PAGE_SIZE };
+        let page = PageRequest { start: Start::Page(1), size: PAGE_SIZE, count: None };
         let request = FeedRequest { listing: list.feed.into(), page, now: Clock::default().now() };
         let load = |c: &mut Db| -> feed_core::Result<()> {
             let page = feed::load(c, &request)?;

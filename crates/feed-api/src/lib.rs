@@ -12,6 +12,7 @@ mod compression;
 pub mod concurrency;
 pub mod config;
 mod connection;
+mod counts;
 pub mod extract;
 mod held_body;
 mod ids;

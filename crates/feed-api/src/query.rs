@@ -176,7 +176,7 @@ impl Query {
             }
             (page, None) => Start::Page(page.unwrap_or(1)),
         };
-        Ok(PageRequest { start, size })
+        Ok(PageRequest { start, size, count: None })
     }
 
     /// The query string with another cursor and without a page.

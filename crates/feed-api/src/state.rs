@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use crate::caller::Callers;
 use crate::concurrency::ConcurrencyLimit;
 use crate::config::{Secret, Secrets, ServeConfig, StartError};
+use crate::counts::Counts;
 use crate::in_flight::InFlight;
 use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
@@ -46,6 +47,8 @@ pub struct State {
     pub cursors: CursorKey,
     /// The key that makes the `ETag`s of pages.
     pub tags: TagKey,
+    /// The counts of lists.
+    pub(crate) counts: Arc<Counts>,
     /// The time by which validity is judged.
     pub clock: Clock,
     /// What links start with, without a slash at the end. Without it, links take the request's Host.
@@ -155,6 +158,7 @@ impl State {
             attempts: Arc::default(),
             cursors: CursorKey::derive(secret).with_previous(previous),
             tags: TagKey::derive(secret),
+            counts: Arc::default(),
             clock,
             public_url: config.public_url()?,
             concurrency: ConcurrencyLimits::new(config, database.engine()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound, Utc};
+use chrono::{DateTime, NaiveDateTime, SecondsFormat, SubsecRound, Utc};
 
 /// A source of the current time: the system's clock, or a fixed one for tests.
 #[derive(Clone, Debug, Default)]
@@ -41,7 +41,7 @@ impl Clock {
 
 /// Serializes a time in RFC 3339 with a `Z`, and as many decimals as it needs.
 pub(crate) fn serialize_utc<S: serde::Serializer>(time: &NaiveDateTime, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&time.format("%Y-%m-%dT%H:%M:%S%.fZ"))
+    to.serialize_str(&time.and_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
 /// Serializes a time in RFC 3339 with a `Z` and microseconds.
@@ -49,5 +49,5 @@ pub(crate) fn serialize_utc_micros<S: serde::Serializer>(
     time: &NaiveDateTime,
     to: S,
 ) -> Result<S::Ok, S::Error> {
-    to.collect_str(&time.format("%Y-%m-%dT%H:%M:%S%.6fZ"))
+    to.serialize_str(&time.and_utc().to_rfc3339_opts(SecondsFormat::Micros, true))
 }

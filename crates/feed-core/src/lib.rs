@@ -24,6 +24,7 @@ pub mod schema;
 pub mod seed;
 mod signing;
 pub mod sql;
+mod stored_time;
 pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 #[expect(clippy::print_stderr, reason = "tests may print")]

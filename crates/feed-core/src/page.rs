@@ -250,6 +250,8 @@ pub struct PageRequest {
     pub start: Start,
     /// The number of rows, 1 to [`MAX_PAGE_SIZE`].
     pub size: u32,
+    /// The count of the whole list, if it is known. A cursor and an earlier page carry their own.
+    pub count: Option<Count>,
 }
 
 impl PageRequest {
@@ -306,9 +308,16 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page with another item for each row.
+    #[must_use]
+    pub fn map<U>(self, item: impl FnMut(T) -> U) -> Page<U> {
+        let Self { items, count, next, previous, end } = self;
+        Page { items: items.into_iter().map(item).collect(), count, next, previous, end }
+    }
+
     /// Builds a page from the rows after [`PageRequest::position`], at most [`PageRequest::limit`] of them.
     ///
-    /// `count` is called only if neither a cursor nor an earlier page tells the count and the rows do not show it.
+    /// `count` is called only if neither the request nor where it starts tells the count, and the rows do not show it.
     ///
     /// # Errors
     /// What `count` returns.
@@ -329,7 +338,7 @@ impl<T> Page<T> {
                 let rows = rows.len() as u32;
                 Count::of(request.offset() + rows)
             }
-            Start::Page(_) => count()?,
+            Start::Page(_) => request.count.map_or_else(count, Ok)?,
         };
         let direction = request.direction();
         let onward =

@@ -26,8 +26,6 @@ pub enum Value {
     Time(NaiveDateTime),
     /// Text.
     Text(String),
-    /// Several ids, to stand between the parentheses of `IN (…)`.
-    Ids(Vec<i64>),
 }
 
 /// A query with its binds. `ST` is the SQL type of its rows.
@@ -101,14 +99,6 @@ impl<ST> QueryFragment<MultiBackend> for Statement<ST> {
                 Piece::Bind(Value::Real(value)) => out.push_bind_param::<Double, _>(value)?,
                 Piece::Bind(Value::Time(value)) => out.push_bind_param::<Timestamp, _>(value)?,
                 Piece::Bind(Value::Text(value)) => out.push_bind_param::<Text, _>(value)?,
-                Piece::Bind(Value::Ids(ids)) => {
-                    for (i, id) in ids.iter().enumerate() {
-                        if i > 0 {
-                            out.push_sql(", ");
-                        }
-                        out.push_bind_param::<BigInt, _>(id)?;
-                    }
-                }
             }
         }
         Ok(())

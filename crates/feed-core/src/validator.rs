@@ -59,10 +59,17 @@ impl TagKey {
     /// The tag of the request `asked` in the state of a validator: 22 letters, digits, `-` and `_`.
     #[must_use]
     pub fn tag(&self, asked: &str, validator: &Validator) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest(asked, validator))
+    }
+
+    /// A digest of `asked` in the state of a validator.
+    #[must_use]
+    pub fn digest(&self, asked: &str, validator: &Validator) -> [u8; 16] {
         let Validator { relations, content, begun, ended } = validator;
-        let state = format!("{relations:?} {content} {begun:?} {ended:?} ");
+        let micros = |time: &Option<NaiveDateTime>| time.map(|time| time.and_utc().timestamp_micros());
+        let state = format!("{relations:?} {content} {:?} {:?} ", micros(begun), micros(ended));
         let mac = self.0.clone().chain_update(state).chain_update(asked).finalize().into_bytes();
-        URL_SAFE_NO_PAD.encode(&mac[..16])
+        std::array::from_fn(|i| mac[i])
     }
 }
 

@@ -299,7 +299,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn load(&mut self, start: Start) -> Page<FlyerCard> {
-        let page = PageRequest { start, size: self.size };
+        let page = PageRequest { start, size: self.size, count: None };
         let request = FeedRequest { listing: self.listing.clone(), page, now: now() };
         match self.path {
             None => feed::load(self.connection, &request),

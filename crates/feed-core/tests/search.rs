@@ -47,7 +47,7 @@ fn change(database: &Database, creator: Identity, flyer: i64, members: &serde_js
 
 /// The ids of a list. Every access path must find the same.
 fn found(test: &TestDatabase, listing: &Listing) -> Vec<i64> {
-    let page = PageRequest { start: Start::Page(1), size: 10 };
+    let page = PageRequest { start: Start::Page(1), size: 10, count: None };
     let request = FeedRequest { listing: listing.clone(), page, now: now() };
     let ids = |c: &mut Db, paths: Option<AccessPaths>| {
         let page = match paths {

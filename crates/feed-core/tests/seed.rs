@@ -214,7 +214,7 @@ fn the_feeds_load() {
             .read(|connection| {
                 let power = feed_core::users::by_email(connection, seed::POWER)?.id;
                 for feed in [Feed::All(None), Feed::Following(power), Feed::Favorites(power)] {
-                    let page = PageRequest { start: Start::Page(1), size: 20 };
+                    let page = PageRequest { start: Start::Page(1), size: 20, count: None };
                     let request = FeedRequest { listing: feed.into(), page, now: now() };
                     let page = feed::load(connection, &request)?;
                     assert_eq!(page.items.len(), 20);

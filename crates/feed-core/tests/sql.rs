@@ -51,7 +51,7 @@ impl Catalogue {
 fn page(direction: Direction) -> PageRequest {
     let count = Count { value: 1, exact: true };
     let cursor = Cursor { direction, position: Position::START, count };
-    PageRequest { start: Start::Cursor(cursor), size: 20 }
+    PageRequest { start: Start::Cursor(cursor), size: 20, count: None }
 }
 
 /// The feeds of a signed-in caller. Anonymous callers get the same statements with a viewer of 0.
@@ -137,7 +137,6 @@ fn lists(engine: Engine, catalogue: &mut Catalogue) {
 fn others(engine: Engine, catalogue: &mut Catalogue) {
     let mut add = |name: &str, text: String| catalogue.add(name, text, true);
     add("flyer", feed::flyer_query(engine, 1, Some(VIEWER)).to_string());
-    add("images", feed::images_query(&[1]).to_string());
     add("validator", validator::query(engine, Some(Identity { id: VIEWER, key: 1 }), now()).to_string());
     add("profile", profiles::query(8, Some(VIEWER)).to_string());
     for (suffix, direction) in [("", Direction::Forward), ("_back", Direction::Backward)] {
@@ -205,7 +204,7 @@ fn sent_by_writes(engine: Engine) -> BTreeSet<String> {
             c,
             &FeedRequest {
                 listing: Feed::Creator { creator: beat.id, viewer: None }.into(),
-                page: PageRequest { start: Start::Page(1), size: 1 },
+                page: PageRequest { start: Start::Page(1), size: 1, count: None },
                 now,
             },
         )?;
@@ -379,9 +378,9 @@ fn statements_that_are_not_recorded_are_reported() {
         let one = |text: &str| statements::unknown(engine, &BTreeSet::from([text.to_owned()]));
         assert_eq!(one("/* feed_page */ SELECT 1"), ["/* feed_page */ SELECT 1"]);
         assert_eq!(one("SELECT 1"), [""; 0], "statements of requests have names");
-        let images = feed::images_query(&[1]).to_string();
-        assert_eq!(one(&images), [""; 0]);
-        assert_eq!(one(&images.replace("ORDER BY flyer_id", "ORDER BY url")).len(), 1);
+        let flyer = feed::flyer_query(engine, 1, None).to_string();
+        assert_eq!(one(&flyer), [""; 0]);
+        assert_eq!(one(&flyer.replace("ORDER BY i.position", "ORDER BY i.url")).len(), 1);
     }
 }
 
@@ -423,7 +422,7 @@ fn every_column_of_a_card_is_where_its_row_expects_it() {
                 let id = flyers::publish(c, creator, &flyer, now())?;
                 let location = Some(Location { latitude: 0.0, longitude: 0.0 });
                 let listing = Listing { location, ..Feed::All(Some(viewer.id)).into() };
-                let page = PageRequest { start: Start::Page(1), size: 1 };
+                let page = PageRequest { start: Start::Page(1), size: 1, count: None };
                 let request = FeedRequest { listing, page, now: now() };
                 let card = |c: &mut Db| {
                     let card = feed::load(c, &request)?.items.remove(0);

@@ -82,7 +82,7 @@ fn the_server_shows_the_application_and_the_name_of_the_statement() {
     assert!(seen().starts_with("/* validator */ SELECT "), "{}", seen());
     let request = FeedRequest {
         listing: Feed::All(None).into(),
-        page: PageRequest { start: Start::Page(1), size: 20 },
+        page: PageRequest { start: Start::Page(1), size: 20, count: None },
         now,
     };
     service.read(|c| feed::load(c, &request)).unwrap();

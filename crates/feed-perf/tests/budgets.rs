@@ -261,7 +261,11 @@ fn a_backlog_of_expired_flyers_costs_at_most_twice() {
 fn creators_page(c: &mut Db, creator: i64, viewer: i64, cursor: Option<Cursor>) -> (Page<FlyerCard>, Work) {
     let listing = Listing::from(Feed::Creator { creator, viewer: Some(viewer) });
     let start = cursor.map_or(Start::Page(1), Start::Cursor);
-    let request = FeedRequest { listing, page: PageRequest { start, size: PAGE_SIZE }, now: shapes::now() };
+    let request = FeedRequest {
+        listing,
+        page: PageRequest { start, size: PAGE_SIZE, count: None },
+        now: shapes::now(),
+    };
     let (page, work) = guard::measure(c, |c| feed::load(c, &request));
     (page.unwrap(), work)
 }

@@ -152,7 +152,7 @@ fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Re
             }
             Guard::Counts(shape) => {
                 let rows = Rows::read(c, *shape).in_order(PLAIN);
-                let red = guard::counts(c, loader, |size| rows.page(Spot::Middle, size), 3).err()?;
+                let red = guard::counts(c, loader, |size| rows.page(Spot::Middle, size), 2).err()?;
                 Some((format!("statements of {}", shape.name()), red))
             }
             Guard::Catalogue => {
@@ -338,9 +338,8 @@ fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec
         .load::<feed::CardRow>(c)?
         .iter()
         .take(request.page.size as usize)
-        .map(|row| *row.id())
+        .map(feed::CardRow::id)
         .collect();
-    feed::images_query(&rows).load::<feed::FlyerImage>(c)?;
     let viewer = Value::Int(listing.feed.viewer().unwrap_or_default());
     let text = "SELECT count(*) FROM favorites v WHERE v.user_id = :viewer AND v.flyer_expired = FALSE \
                 AND v.flyer_valid_from <= :now AND v.flyer_valid_until > :now";

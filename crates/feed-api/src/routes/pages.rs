@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::links;
 use crate::caller::CallerKey;
+use crate::counts;
 use crate::page_memory::{GivenPage, Known, PageKey};
 use crate::problem::ApiError;
 use crate::query::Query;
@@ -53,6 +54,13 @@ pub(super) struct List {
     /// What its pages by number have in common; none where it is `scope`.
     pub(super) walk_scope: Option<String>,
     pub(super) cost: Cost,
+}
+
+impl List {
+    /// What the pages by number and the counts of this list have in common.
+    fn walk_scope(&self) -> &str {
+        self.walk_scope.as_deref().unwrap_or(&self.scope)
+    }
 }
 
 /// How the cost of a page depends on the data.
@@ -97,8 +105,10 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     let if_none_match = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
     let is_head = request.method() == Method::HEAD;
     let memory = state.page_memory.clone();
+    let (counts, keys, counted) = (state.counts.clone(), state.tags.clone(), list.walk_scope().to_owned());
     let read = move |c: &mut Db| {
-        let tag = tag(&validator::current(c, viewer, now)?);
+        let state = validator::current(c, viewer, now)?;
+        let tag = tag(&state);
         let is_current = match &if_none_match {
             IfNoneMatch::Items(tags) => tags.iter().any(|known| known.weak_eq(&tag)),
             // `*` matches any page that exists.
@@ -112,7 +122,11 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
                 return Ok(Answer::NotModified(tag, again.flatten()));
             }
         }
-        let page = load(c, &wanted, now)?;
+        let list = counts::Key::of(&keys, &counted, &state);
+        let page = load(c, &PageRequest { count: counts.get(list), ..wanted }, now)?;
+        if matches!(wanted.start, Start::Page(_)) {
+            counts.put(list, page.count);
+        }
         let given = numbered.zip(page.end).map(|((memory, (key, _)), end)| memory.given(key, tag.tag(), end));
         match &if_none_match {
             IfNoneMatch::Items(_) if !is_current => Ok(Answer::Page(tag, page, given)),
@@ -170,8 +184,7 @@ fn numbered(
         Some(viewer) => CallerKey::Account(viewer.id),
         None => state.callers.of(request).key()?,
     };
-    let scope = list.walk_scope.as_deref().unwrap_or(&list.scope);
-    let key = memory.key(caller, scope, asked.size, number);
+    let key = memory.key(caller, list.walk_scope(), asked.size, number);
     Some((key, memory.find(&key, now)))
 }
 

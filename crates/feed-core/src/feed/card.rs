@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use crate::geo::Location;
 use crate::models::Categories;
 use crate::page::Position;
-use crate::schema::{flyer_images, flyers};
+use crate::schema::flyer_images;
+use crate::stored_time::StoredTime;
 
 /// A flyer as a feed shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -105,14 +106,11 @@ pub type CardColumns = (
     Bool,
     Nullable<BigInt>,
     Timestamp,
+    Nullable<Text>,
 );
 
-/// The columns of [`images_query`](super::images_query).
-pub type ImageColumns = (BigInt, SmallInt, Text);
-
 /// A row of [`page_query`](super::page_query).
-#[derive(Debug, Clone, PartialEq, Queryable, Identifiable)]
-#[diesel(table_name = flyers)]
+#[derive(Debug, Clone, PartialEq, Queryable)]
 pub struct CardRow {
     pub(super) id: i64,
     title: String,
@@ -121,8 +119,11 @@ pub struct CardRow {
     latitude: f64,
     longitude: f64,
     categories: i16,
+    #[diesel(deserialize_as = StoredTime)]
     valid_from: NaiveDateTime,
+    #[diesel(deserialize_as = StoredTime)]
     valid_until: NaiveDateTime,
+    #[diesel(deserialize_as = StoredTime)]
     created_at: NaiveDateTime,
     creator_id: i64,
     username: String,
@@ -130,10 +131,18 @@ pub struct CardRow {
     is_favorited: bool,
     is_following: bool,
     distance_mm: Option<i64>,
+    #[diesel(deserialize_as = StoredTime)]
     sorted_at: NaiveDateTime,
+    image_urls: Option<String>,
 }
 
 impl CardRow {
+    /// The flyer's id.
+    #[must_use]
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
     /// Where the row lies in the order of its list.
     pub(super) fn position(&self) -> Position {
         Position { at: self.sorted_at, distance: self.distance_mm.unwrap_or_default(), id: self.id }
@@ -145,13 +154,9 @@ impl CardRow {
         Self { distance_mm: viewer.map(|viewer| viewer.distance_mm(location)), ..self }
     }
 
-    /// The card of this row with its images, as `viewer` sees it at `now`.
-    pub(super) fn into_card(
-        self,
-        images: Vec<FlyerImage>,
-        viewer: Option<i64>,
-        now: NaiveDateTime,
-    ) -> FlyerCard {
+    /// The card of this row, as `viewer` sees it at `now`.
+    pub(super) fn into_card(self, viewer: Option<i64>, now: NaiveDateTime) -> FlyerCard {
+        let urls = self.image_urls.as_deref().unwrap_or_default().split_ascii_whitespace();
         FlyerCard {
             id: self.id,
             title: self.title,
@@ -162,7 +167,7 @@ impl CardRow {
                 profile_picture_url: self.profile_picture_url,
                 is_following: viewer.map(|_| self.is_following),
             },
-            images: images.into_iter().map(|i| Image { url: i.url, order: i.position }).collect(),
+            images: (1..).zip(urls).map(|(order, url)| Image { url: url.to_owned(), order }).collect(),
             categories: self.categories.into(),
             location_address: self.location_address,
             latitude: self.latitude,
@@ -185,17 +190,12 @@ fn kilometres(mm: i64) -> f64 {
 }
 
 /// An image of a flyer.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Identifiable, Associations, Insertable, Selectable)]
-#[diesel(
-    table_name = flyer_images,
-    primary_key(flyer_id, position),
-    belongs_to(CardRow, foreign_key = flyer_id),
-    treat_none_as_default_value = false
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Insertable)]
+#[diesel(table_name = flyer_images, treat_none_as_default_value = false)]
 pub struct FlyerImage {
     /// Its flyer.
     pub flyer_id: i64,
-    /// 1 to 5, in the order that the creator gave.
+    /// 1, 2, … without gaps, at most 5, in the order that the creator gave.
     pub position: i16,
     /// Absolute, http or https.
     pub url: String,

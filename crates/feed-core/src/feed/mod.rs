@@ -1,8 +1,8 @@
 //! The feeds: all flyers, a user's favorites, those of followed creators, and one creator's.
 //!
-//! A page takes two statements: one for the cards with creator and flags, one for their images. A page costs the same
-//! at any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a
-//! place may take one statement more, which chooses the index: see [`AccessPath`].
+//! A page takes one statement. It costs the same at any depth: narrow indexes find its flyers, and only those are
+//! fetched, with creator, flags and images. A list that is searched or asked near a place may take one statement more,
+//! which chooses the index: see [`AccessPath`].
 //!
 //! `listing` says what is listed, `access_path` which index finds it, `sql` writes the statements, `card` is what comes
 //! back, and `moved` loads the page of a viewer who has moved since the page before.
@@ -23,14 +23,14 @@ use crate::page::{Count, Page, PageEnd, Position, Start};
 use crate::sql::Statement;
 
 pub use access_path::{AccessPath, AccessPaths, Survey};
-pub use card::{CardColumns, CardRow, Creator, FlyerCard, FlyerImage, Image, ImageColumns};
+pub use card::{CardColumns, CardRow, Creator, FlyerCard, FlyerImage, Image};
 pub use listing::{Feed, FeedRequest, Listing, Order};
 pub use sql::survey::SurveyColumns;
 
 /// Loads a page of a feed.
 ///
-/// It takes two statements, a third for the count where no cursor carries it, and a survey where the list has several
-/// access paths.
+/// It takes one statement, a second for the count where the request does not carry it, and a survey where the list has
+/// several access paths.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`] for a creator who is not there;
@@ -74,8 +74,8 @@ pub fn load_by(connection: &mut Db, request: &FeedRequest, paths: AccessPaths) -
         // Only an empty page can be that of a creator who does not exist.
         crate::users::exists(connection, creator)?;
     }
-    let items = into_cards(connection, page.items, request.listing.feed.viewer(), request.now)?;
-    Ok(Page { items, count: page.count, next: page.next, previous: page.previous, end: page.end })
+    let viewer = request.listing.feed.viewer();
+    Ok(page.map(|row| row.into_card(viewer, request.now)))
 }
 
 /// The rows of a page and one more, in the direction of travel.
@@ -87,7 +87,7 @@ fn positioned(rows: Vec<CardRow>) -> Vec<(Position, CardRow)> {
     rows.into_iter().map(|row| (row.position(), row)).collect()
 }
 
-/// Loads one flyer as a card, whatever its validity: two statements.
+/// Loads one flyer as a card, whatever its validity: one statement.
 ///
 /// # Errors
 /// [`crate::Error::NotFound`] when there is none.
@@ -97,46 +97,18 @@ pub fn load_one(
     viewer: Option<i64>,
     now: NaiveDateTime,
 ) -> Result<FlyerCard> {
-    let rows: Vec<CardRow> = flyer_query(connection.engine(), flyer_id, viewer).load(connection)?;
-    into_cards(connection, rows, viewer, now)?.pop().ok_or(crate::Error::NotFound("flyer"))
+    let row: Option<CardRow> =
+        flyer_query(connection.engine(), flyer_id, viewer).get_result(connection).optional()?;
+    row.map(|row| row.into_card(viewer, now)).ok_or(crate::Error::NotFound("flyer"))
 }
 
-/// The card of one flyer, whatever its validity, without its images: two probes of primary keys, and one for each flag.
+/// The card of one flyer, whatever its validity: two probes of primary keys, one for each flag, and its images.
 #[must_use]
 pub fn flyer_query(engine: Engine, flyer_id: i64, viewer: Option<i64>) -> Statement<CardColumns> {
     sql::cards::flyer(engine, flyer_id, viewer)
 }
 
-/// Joins the cards with their images: one SELECT over the images' primary key.
-///
-/// A flyer that was deleted since its row was read has no images any more, and is left out.
-fn into_cards(
-    connection: &mut Db,
-    rows: Vec<CardRow>,
-    viewer: Option<i64>,
-    now: NaiveDateTime,
-) -> Result<Vec<FlyerCard>> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let images: Vec<FlyerImage> = images_query(&ids).load(connection)?;
-    let images = images.grouped_by(&rows);
-    Ok(rows
-        .into_iter()
-        .zip(images)
-        .filter(|(_, images)| !images.is_empty())
-        .map(|(row, images)| row.into_card(images, viewer, now))
-        .collect())
-}
-
-/// The images of a page's flyers, each flyer's in order: one range of the primary key a flyer.
-#[must_use]
-pub fn images_query(flyer_ids: &[i64]) -> Statement<ImageColumns> {
-    sql::cards::images(flyer_ids)
-}
-
-/// The cards of a page and one more, in the direction of travel, without their images.
+/// The cards of a page and one more, in the direction of travel.
 ///
 /// An access path that the list does not have is taken for [`AccessPath::Feed`].
 #[must_use]

@@ -44,13 +44,13 @@ pub(super) fn page(
     let next_second = PageEnd { position: after_second, is_tied: false, location: listing.location, ..end };
     let start = Start::After { end: next_second, skip: 0 };
     #[expect(clippy::cast_possible_truncation, reason = "at most a page of rows")]
-    let rest = PageRequest { start, size: size - tied as u32 };
+    let rest = PageRequest { start, size: size - tied as u32, ..request.page };
     rows.extend(load_rows(
         connection,
         &FeedRequest { listing: listing.clone(), page: rest, now: *now },
         paths,
     )?);
-    let page = Page::assemble(&PageRequest { start, size: *size }, positioned(rows), no_count)?;
+    let page = Page::assemble(&PageRequest { start, ..request.page }, positioned(rows), no_count)?;
     let ends_with_second = tied > 0 && page.items.len() == tied;
     let page_end = if ends_with_second { Some(next_second) } else { page.end };
     let page_end = page_end.map(|end| PageEnd { location: listing.location, ..end });

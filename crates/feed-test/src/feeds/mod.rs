@@ -238,7 +238,7 @@ impl Ordered {
         Asked {
             request: FeedRequest {
                 listing: self.listing.clone(),
-                page: PageRequest { start, size },
+                page: PageRequest { start, size, count: None },
                 now: self.now,
             },
             expected: rows[range].iter().map(|p| p.id).collect(),

@@ -1,12 +1,13 @@
-//! What a card shows: the rows of given flyers with creator and flags, and their images.
+//! What a card shows: the rows of given flyers with creator, flags and images.
 
 use super::terms::flyer_by_id;
 use crate::engine::Engine;
-use crate::feed::card::{CardColumns, ImageColumns};
-use crate::page::{MAX_PAGE_SIZE, Position};
+use crate::feed::card::CardColumns;
+use crate::page::Position;
 use crate::sql::{Statement, Value};
 
-/// Fetches the rows of the flyers that `keys` names: one probe of a primary key for each flyer and its creator.
+/// Fetches the rows of the flyers that `keys` names: for each flyer one probe of a primary key, one for its creator, and
+/// one range for its images.
 ///
 /// The flags are scalar subqueries and not EXISTS: PostgreSQL would read all favorites and follows of the viewer into a
 /// hash for that.
@@ -28,16 +29,34 @@ pub(super) fn cards(
             flyer.join
         ),
     };
+    let image_urls = image_urls(engine);
     Statement::new(
         format!(
             "SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, \
              f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, \
              coalesce((SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), FALSE), \
              coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), \
-             {distance}, k.sorted_at FROM {rows} ORDER BY {order}"
+             {distance}, k.sorted_at, {image_urls} FROM {rows} ORDER BY {order}"
         ),
         binds,
     )
+}
+
+/// The URLs of the flyer `f`'s images in their order, with a space between two; NULL or empty where it has none.
+///
+/// A URL has no spaces: see [`crate::rules`]. Within the statement of the page, the images cost one range of their
+/// primary key a flyer. A statement of their own would cost a round trip and fifty binds more.
+fn image_urls(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => {
+            "(SELECT group_concat(url, ' ') FROM (\
+             SELECT i.url FROM flyer_images i WHERE i.flyer_id = f.id ORDER BY i.position))"
+        }
+        Engine::Postgres => {
+            "array_to_string(ARRAY(\
+             SELECT i.url FROM flyer_images i WHERE i.flyer_id = f.id ORDER BY i.position), ' ')"
+        }
+    }
 }
 
 /// One flyer by its id.
@@ -54,21 +73,4 @@ pub(in crate::feed) fn flyer(engine: Engine, flyer_id: i64, viewer: Option<i64>)
         ],
     )
     .named("flyer")
-}
-
-/// The images of up to [`MAX_PAGE_SIZE`] flyers, each flyer's in order.
-///
-/// The number of binds is always the same, so one prepared statement serves every page. A list of changing length would
-/// be prepared anew each time, which costs PostgreSQL more than running it.
-pub(in crate::feed) fn images(flyer_ids: &[i64]) -> Statement<ImageColumns> {
-    let mut ids = flyer_ids.to_vec();
-    // No flyer has the id 0.
-    ids.resize(ids.len().max(MAX_PAGE_SIZE as usize), 0);
-    Statement::new(
-        "SELECT flyer_id, position, url FROM flyer_images WHERE flyer_id IN (:ids) \
-         ORDER BY flyer_id, position"
-            .to_owned(),
-        &[("ids", Value::Ids(ids))],
-    )
-    .named("images")
 }

@@ -77,11 +77,14 @@ pub(super) fn visible(engine: Engine, listing: &Listing, prefix: &str) -> String
         "TRUE".to_owned()
     } else {
         let not_expired = not_expired(prefix);
-        let begun = match engine {
-            Engine::Sqlite => format!("{prefix}valid_from <= :now"),
-            Engine::Postgres => format!("({prefix}valid_from <= :now) IS TRUE"),
+        let is_now = match engine {
+            // `+` takes the column's numeric affinity away. With it, SQLite tries to read both texts as numbers for every row.
+            Engine::Sqlite => format!("+{prefix}valid_from <= :now AND +{prefix}valid_until > :now"),
+            Engine::Postgres => {
+                format!("({prefix}valid_from <= :now) IS TRUE AND {prefix}valid_until > :now")
+            }
         };
-        format!("{not_expired} AND {begun} AND {prefix}valid_until > :now")
+        format!("{not_expired} AND {is_now}")
     };
     match listing.categories {
         None => valid,

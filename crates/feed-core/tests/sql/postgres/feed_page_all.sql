@@ -13,7 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, array_to_string(ARRAY(
+  SELECT i.url
+  FROM flyer_images i
+  WHERE i.flyer_id = f.id
+  ORDER BY i.position
+), ' ')
 FROM (
   SELECT *
   FROM (

@@ -4,8 +4,8 @@ FROM (
   SELECT 1
   FROM flyers f INDEXED BY flyers_feed
   WHERE f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (instr(
     (
       SELECT t.text

@@ -17,8 +17,8 @@ FROM (
   WHERE x.flyer_trigrams MATCH :terms
   AND f.id = (x.rowid & 274877906943)
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE
@@ -32,8 +32,8 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND NOT coalesce(instr(
     (
       SELECT t.text
@@ -48,8 +48,8 @@ FROM (
   CROSS JOIN flyer_texts t
   WHERE f.id = i.flyer_id
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE

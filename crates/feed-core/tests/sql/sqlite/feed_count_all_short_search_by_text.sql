@@ -19,8 +19,8 @@ FROM (
   CROSS JOIN flyer_texts t
   WHERE f.id = (x.place & 274877906943)
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE
@@ -34,8 +34,8 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND NOT coalesce(instr(
     (
       SELECT t.text
@@ -50,8 +50,8 @@ FROM (
   CROSS JOIN flyer_texts t
   WHERE f.id = i.flyer_id
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE

@@ -5,7 +5,7 @@ FROM (
   FROM flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   LIMIT 1001
 ) f

@@ -10,8 +10,8 @@ FROM (
   WHERE f.medium_cell = l.key
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND f.latitude BETWEEN :south AND :north
   AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
   LIMIT 1001

@@ -18,8 +18,8 @@ FROM (
   AND f.id = (x.rowid & 274877906943)
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE
@@ -34,8 +34,8 @@ FROM (
   WHERE f.creator_id = l.key
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND NOT coalesce(instr(
     (
       SELECT t.text
@@ -51,8 +51,8 @@ FROM (
   WHERE f.id = i.flyer_id
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE

@@ -20,8 +20,8 @@ FROM (
   WHERE f.id = (x.place & 274877906943)
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE
@@ -36,8 +36,8 @@ FROM (
   WHERE f.creator_id = l.key
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND NOT coalesce(instr(
     (
       SELECT t.text
@@ -53,8 +53,8 @@ FROM (
   WHERE f.id = i.flyer_id
   AND f.creator_id = :creator
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND t.flyer_id = f.id
   AND instr(t.text, :search) > 0
   AND TRUE

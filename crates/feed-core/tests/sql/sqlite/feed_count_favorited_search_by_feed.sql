@@ -5,8 +5,8 @@ FROM (
   FROM favorites v INDEXED BY favorites_recent_feed
   WHERE v.user_id = :viewer
   AND v.flyer_expired = FALSE
-  AND v.flyer_valid_from <= :now
-  AND v.flyer_valid_until > :now
+  AND +v.flyer_valid_from <= :now
+  AND +v.flyer_valid_until > :now
   AND (
     SELECT (instr(
       (

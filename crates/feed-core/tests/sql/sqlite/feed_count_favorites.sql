@@ -5,7 +5,7 @@ FROM (
   FROM favorites v INDEXED BY favorites_feed
   WHERE v.user_id = :viewer
   AND v.flyer_expired = FALSE
-  AND v.flyer_valid_from <= :now
-  AND v.flyer_valid_until > :now
+  AND +v.flyer_valid_from <= :now
+  AND +v.flyer_valid_until > :now
   LIMIT 1001
 ) f

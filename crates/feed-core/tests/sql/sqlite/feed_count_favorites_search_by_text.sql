@@ -17,8 +17,8 @@ FROM (
   WHERE x.flyer_trigrams MATCH :terms
   AND f.id = (x.rowid & 274877906943)
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (
     SELECT TRUE
     FROM favorites v
@@ -38,8 +38,8 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (
     SELECT TRUE
     FROM favorites v
@@ -60,8 +60,8 @@ FROM (
   CROSS JOIN flyer_texts t
   WHERE f.id = i.flyer_id
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (
     SELECT TRUE
     FROM favorites v

@@ -19,8 +19,8 @@ FROM (
   CROSS JOIN flyer_texts t
   WHERE f.id = (x.place & 274877906943)
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (
     SELECT TRUE
     FROM favorites v
@@ -40,8 +40,8 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (
     SELECT TRUE
     FROM favorites v
@@ -62,8 +62,8 @@ FROM (
   CROSS JOIN flyer_texts t
   WHERE f.id = i.flyer_id
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (
     SELECT TRUE
     FROM favorites v

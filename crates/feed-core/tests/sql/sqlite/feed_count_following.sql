@@ -10,7 +10,7 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   LIMIT 1001
 ) f

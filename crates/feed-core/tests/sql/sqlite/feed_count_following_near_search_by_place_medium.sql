@@ -9,8 +9,8 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_medium_cell_feed
   WHERE f.medium_cell = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND f.latitude BETWEEN :south AND :north
   AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
   AND (instr(

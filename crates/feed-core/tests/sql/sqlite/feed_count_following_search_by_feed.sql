@@ -10,8 +10,8 @@ FROM (
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed
   WHERE f.creator_id = l.key
   AND f.expired = FALSE
-  AND f.valid_from <= :now
-  AND f.valid_until > :now
+  AND +f.valid_from <= :now
+  AND +f.valid_until > :now
   AND (instr(
     (
       SELECT t.text

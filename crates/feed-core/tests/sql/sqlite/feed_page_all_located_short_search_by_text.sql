@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -32,8 +40,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.place <= :upto
@@ -51,8 +59,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND f.created_at <= :at
@@ -68,8 +76,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.place < b.place
@@ -82,8 +90,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.place BETWEEN :bucket AND :bucketend
@@ -123,8 +131,8 @@ FROM (
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           ORDER BY f.created_at DESC, f.id_key DESC
           LIMIT 1
         ) AS head
@@ -191,8 +199,8 @@ FROM (
                 FROM bound
               )
               AND f.expired = FALSE
-              AND f.valid_from <= :now
-              AND f.valid_until > :now
+              AND +f.valid_from <= :now
+              AND +f.valid_until > :now
             ) f
             ORDER BY f.created_at DESC, f.id DESC
             LIMIT :reach
@@ -226,8 +234,8 @@ FROM (
           ), :end
         )
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
       ) m
       CROSS JOIN flyers f
       WHERE f.id = m.id

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -27,8 +35,8 @@ FROM (
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.rowid <= :upto
@@ -46,8 +54,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND (f.created_at, f.id) < (:at, :id)
@@ -64,8 +72,8 @@ FROM (
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.rowid < b.place
@@ -109,8 +117,8 @@ FROM (
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           ORDER BY f.created_at DESC, f.id_key DESC
           LIMIT 1
         ) AS head
@@ -176,8 +184,8 @@ FROM (
               FROM bound
             )
             AND f.expired = FALSE
-            AND f.valid_from <= :now
-            AND f.valid_until > :now
+            AND +f.valid_from <= :now
+            AND +f.valid_until > :now
           ) f
           ORDER BY f.created_at DESC, f.id DESC
           LIMIT :reach

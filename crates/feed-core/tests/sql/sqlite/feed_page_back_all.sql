@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -22,8 +30,8 @@ FROM (
       SELECT f.id_key AS id, f.created_at AS sorted_at
       FROM flyers f INDEXED BY flyers_feed
       WHERE f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND (f.created_at, f.id_key) > (:at, :id)
       ORDER BY f.created_at ASC, f.id_key ASC
       LIMIT :limit

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -24,8 +32,8 @@ FROM (
         FROM flyers f INDEXED BY flyers_creator_feed
         WHERE f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (f.created_at, f.id_key) > (:at, :beyond)
         ORDER BY f.created_at ASC, f.id_key ASC
         LIMIT :reach
@@ -49,16 +57,16 @@ FROM (
         FROM flyers f INDEXED BY flyers_creator_feed
         WHERE f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.created_at = :at
         UNION ALL
         SELECT f.id_key AS id, f.created_at AS sorted_at
         FROM flyers f INDEXED BY flyers_creator_feed
         WHERE f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.created_at = (
           SELECT at
           FROM edge

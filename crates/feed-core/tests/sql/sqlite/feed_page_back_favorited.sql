@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -23,8 +31,8 @@ FROM (
       FROM favorites v INDEXED BY favorites_recent_feed
       WHERE v.user_id = :viewer
       AND v.flyer_expired = FALSE
-      AND v.flyer_valid_from <= :now
-      AND v.flyer_valid_until > :now
+      AND +v.flyer_valid_from <= :now
+      AND +v.flyer_valid_until > :now
       AND (v.created_at, v.flyer_id) > (:at, :id)
       ORDER BY v.created_at ASC, v.flyer_id ASC
       LIMIT :limit

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -24,8 +32,8 @@ FROM (
         FROM favorites v INDEXED BY favorites_feed
         WHERE v.user_id = :viewer
         AND v.flyer_expired = FALSE
-        AND v.flyer_valid_from <= :now
-        AND v.flyer_valid_until > :now
+        AND +v.flyer_valid_from <= :now
+        AND +v.flyer_valid_until > :now
         AND (v.flyer_created_at, v.flyer_id) > (:at, :beyond)
         ORDER BY v.flyer_created_at ASC, v.flyer_id ASC
         LIMIT :reach
@@ -49,16 +57,16 @@ FROM (
         FROM favorites v INDEXED BY favorites_feed
         WHERE v.user_id = :viewer
         AND v.flyer_expired = FALSE
-        AND v.flyer_valid_from <= :now
-        AND v.flyer_valid_until > :now
+        AND +v.flyer_valid_from <= :now
+        AND +v.flyer_valid_until > :now
         AND v.flyer_created_at = :at
         UNION ALL
         SELECT v.flyer_id AS id, v.flyer_created_at AS sorted_at
         FROM favorites v INDEXED BY favorites_feed
         WHERE v.user_id = :viewer
         AND v.flyer_expired = FALSE
-        AND v.flyer_valid_from <= :now
-        AND v.flyer_valid_until > :now
+        AND +v.flyer_valid_from <= :now
+        AND +v.flyer_valid_until > :now
         AND v.flyer_created_at = (
           SELECT at
           FROM edge

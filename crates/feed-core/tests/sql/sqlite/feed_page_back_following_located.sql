@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -49,8 +57,8 @@ FROM (
             ), :end
           )
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND EXISTS (
             SELECT TRUE
             FROM follows w
@@ -87,8 +95,8 @@ FROM (
           FROM looked
         )
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND EXISTS (
           SELECT TRUE
           FROM follows w
@@ -118,8 +126,8 @@ FROM (
           WHERE f.creator_id = w.key
           AND f.created_at >= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           ORDER BY f.created_at ASC, f.id_key ASC
           LIMIT 1
         ) AS head
@@ -204,8 +212,8 @@ FROM (
             FROM bound
           )
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
         ) f
         ORDER BY f.created_at ASC, f.id ASC
         LIMIT 1
@@ -234,8 +242,8 @@ FROM (
         )
       )
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND EXISTS (
         SELECT TRUE
         FROM follows w
@@ -255,8 +263,8 @@ FROM (
         ), :end
       )
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
     ) f
     WHERE sorted_at <> :at
     OR distance < :distance

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -49,8 +57,8 @@ FROM (
           )
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           ORDER BY f.created_at DESC, f.id_key DESC
@@ -84,8 +92,8 @@ FROM (
         )
         AND f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.latitude BETWEEN :south AND :north
         AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
         ORDER BY f.created_at DESC, f.id_key DESC
@@ -112,8 +120,8 @@ FROM (
           AND f.created_at <= :at
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           ORDER BY f.created_at DESC, f.id_key DESC
@@ -203,8 +211,8 @@ FROM (
           )
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
         ) f
@@ -236,8 +244,8 @@ FROM (
       )
       AND f.creator_id = :creator
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       UNION ALL
@@ -254,8 +262,8 @@ FROM (
       )
       AND f.creator_id = :creator
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
     ) f

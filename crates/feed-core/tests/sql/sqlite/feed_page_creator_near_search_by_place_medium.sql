@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -49,8 +57,8 @@ FROM (
           )
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (instr(
@@ -97,8 +105,8 @@ FROM (
         )
         AND f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.latitude BETWEEN :south AND :north
         AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
         AND (instr(
@@ -138,8 +146,8 @@ FROM (
           AND f.created_at <= :at
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (instr(
@@ -242,8 +250,8 @@ FROM (
           )
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (instr(
@@ -288,8 +296,8 @@ FROM (
       )
       AND f.creator_id = :creator
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       AND (instr(
@@ -319,8 +327,8 @@ FROM (
       )
       AND f.creator_id = :creator
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       AND (instr(

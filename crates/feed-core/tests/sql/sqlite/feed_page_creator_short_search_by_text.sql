@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -33,8 +41,8 @@ FROM (
         WHERE f.id = (x.place & 274877906943)
         AND f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.place <= :upto
@@ -53,8 +61,8 @@ FROM (
         WHERE f.id = i.flyer_id
         AND f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND (f.created_at, f.id) < (:at, :id)
@@ -71,8 +79,8 @@ FROM (
         WHERE f.id = (x.place & 274877906943)
         AND f.creator_id = :creator
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND x.place < b.place
@@ -114,8 +122,8 @@ FROM (
           AND f.created_at <= :at
           AND f.creator_id = :creator
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           ORDER BY f.created_at DESC, f.id_key DESC
           LIMIT 1
         ) AS head
@@ -182,8 +190,8 @@ FROM (
             )
             AND f.creator_id = :creator
             AND f.expired = FALSE
-            AND f.valid_from <= :now
-            AND f.valid_until > :now
+            AND +f.valid_from <= :now
+            AND +f.valid_until > :now
           ) f
           ORDER BY f.created_at DESC, f.id DESC
           LIMIT :reach

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), distance_mm(:lat, :lng, f.latitude, f.longitude), k.sorted_at
+), distance_mm(:lat, :lng, f.latitude, f.longitude), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -37,8 +45,8 @@ FROM (
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND TRUE
@@ -52,8 +60,8 @@ FROM (
         CROSS JOIN flyers f INDEXED BY flyers_creator_feed
         WHERE f.creator_id = l.key
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND NOT coalesce(instr(
           (
             SELECT t.text
@@ -68,8 +76,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND t.flyer_id = f.id
         AND instr(t.text, :search) > 0
         AND TRUE

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), distance_mm(:lat, :lng, f.latitude, f.longitude), k.sorted_at
+), distance_mm(:lat, :lng, f.latitude, f.longitude), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -29,8 +37,8 @@ FROM (
         CROSS JOIN flyers f INDEXED BY flyers_medium_cell_feed
         WHERE f.medium_cell = l.key
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.latitude BETWEEN :south AND :north
         AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       ) g

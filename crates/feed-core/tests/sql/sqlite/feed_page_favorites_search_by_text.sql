@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -27,8 +35,8 @@ FROM (
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (
           SELECT TRUE
           FROM favorites v
@@ -52,8 +60,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (
           SELECT TRUE
           FROM favorites v
@@ -76,8 +84,8 @@ FROM (
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (
           SELECT TRUE
           FROM favorites v
@@ -127,8 +135,8 @@ FROM (
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND (
             SELECT TRUE
             FROM favorites v
@@ -200,8 +208,8 @@ FROM (
               FROM bound
             )
             AND f.expired = FALSE
-            AND f.valid_from <= :now
-            AND f.valid_until > :now
+            AND +f.valid_from <= :now
+            AND +f.valid_until > :now
             AND (
               SELECT TRUE
               FROM favorites v

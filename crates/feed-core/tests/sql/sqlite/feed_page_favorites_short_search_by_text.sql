@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), CAST(NULL AS bigint), k.sorted_at
+), CAST(NULL AS bigint), k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -32,8 +40,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (
           SELECT TRUE
           FROM favorites v
@@ -57,8 +65,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (
           SELECT TRUE
           FROM favorites v
@@ -80,8 +88,8 @@ FROM (
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND (
           SELECT TRUE
           FROM favorites v
@@ -128,8 +136,8 @@ FROM (
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND (
             SELECT TRUE
             FROM favorites v
@@ -201,8 +209,8 @@ FROM (
               FROM bound
             )
             AND f.expired = FALSE
-            AND f.valid_from <= :now
-            AND f.valid_until > :now
+            AND +f.valid_from <= :now
+            AND +f.valid_until > :now
             AND (
               SELECT TRUE
               FROM favorites v

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -48,8 +56,8 @@ FROM (
             ), :end
           )
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (
@@ -88,8 +96,8 @@ FROM (
           FROM looked
         )
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.latitude BETWEEN :south AND :north
         AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
         AND (
@@ -121,8 +129,8 @@ FROM (
           WHERE f.medium_cell = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (
@@ -217,8 +225,8 @@ FROM (
             FROM bound
           )
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (
@@ -255,8 +263,8 @@ FROM (
         )
       )
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       AND (
@@ -278,8 +286,8 @@ FROM (
         ), :end
       )
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       AND (

@@ -13,7 +13,15 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
   ), FALSE
-), k.distance, k.sorted_at
+), k.distance, k.sorted_at, (
+  SELECT group_concat(url, ' ')
+  FROM (
+    SELECT i.url
+    FROM flyer_images i
+    WHERE i.flyer_id = f.id
+    ORDER BY i.position
+  )
+)
 FROM (
   SELECT *
   FROM (
@@ -48,8 +56,8 @@ FROM (
             ), :end
           )
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (instr(
@@ -101,8 +109,8 @@ FROM (
           FROM looked
         )
         AND f.expired = FALSE
-        AND f.valid_from <= :now
-        AND f.valid_until > :now
+        AND +f.valid_from <= :now
+        AND +f.valid_until > :now
         AND f.latitude BETWEEN :south AND :north
         AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
         AND (instr(
@@ -147,8 +155,8 @@ FROM (
           WHERE f.medium_cell = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (instr(
@@ -256,8 +264,8 @@ FROM (
             FROM bound
           )
           AND f.expired = FALSE
-          AND f.valid_from <= :now
-          AND f.valid_until > :now
+          AND +f.valid_from <= :now
+          AND +f.valid_until > :now
           AND f.latitude BETWEEN :south AND :north
           AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
           AND (instr(
@@ -307,8 +315,8 @@ FROM (
         )
       )
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       AND (instr(
@@ -343,8 +351,8 @@ FROM (
         ), :end
       )
       AND f.expired = FALSE
-      AND f.valid_from <= :now
-      AND f.valid_until > :now
+      AND +f.valid_from <= :now
+      AND +f.valid_until > :now
       AND f.latitude BETWEEN :south AND :north
       AND distance_mm(:lat, :lng, f.latitude, f.longitude) <= :radius
       AND (instr(

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use feed_core::db::Database;
+use feed_core::db::{Database, Engine, TableRows};
 use feed_core::sweep::Swept;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -51,6 +51,11 @@ struct Pool {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Table {
+    table: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
 }
@@ -77,6 +82,8 @@ pub struct Metrics {
     idle: Family<Pool, Gauge>,
     most: Family<Pool, Gauge>,
     wal: Gauge,
+    live_rows: Family<Table, Gauge>,
+    dead_rows: Family<Table, Gauge>,
     sweeps: Family<Outcome, Counter>,
     swept: Family<Outcome, Counter>,
     last_sweep: Gauge<f64, AtomicU64>,
@@ -147,6 +154,14 @@ impl Metrics {
             registry.register_with_unit("database_wal", help, Unit::Bytes, wal.clone());
         }
 
+        let [live_rows, dead_rows] = [(); 2].map(|()| Family::default());
+        if database.engine() == Engine::Postgres {
+            let help = "Rows of a table, as PostgreSQL estimated them within the last minute";
+            registry.register("table_rows", help, live_rows.clone());
+            let help = "Dead rows of a table, which wait for a vacuum, as PostgreSQL estimated them within the last minute";
+            registry.register("table_rows_dead", help, dead_rows.clone());
+        }
+
         let [sweeps, swept] = [(); 2].map(|()| Family::default());
         registry.register("sweeps", "Sweeps of expired flyers, by outcome", sweeps.clone());
         registry.register(
@@ -180,6 +195,8 @@ impl Metrics {
             idle,
             most,
             wal,
+            live_rows,
+            dead_rows,
             sweeps,
             swept,
             last_sweep,
@@ -248,6 +265,15 @@ impl Metrics {
         self.swept.get_or_create(&of("cleared")).inc_by(cleared as u64);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.last_sweep.set(now.as_secs_f64());
+    }
+
+    /// Records how many rows the tables have.
+    pub(crate) fn rows_of_tables(&self, tables: Vec<TableRows>) {
+        for TableRows { table, live, dead } in tables {
+            let table = Table { table };
+            self.live_rows.get_or_create(&table).set(live);
+            self.dead_rows.get_or_create(&table).set(dead);
+        }
     }
 
     /// All metrics in the text format of OpenMetrics, which Prometheus reads. Reads the pools' state at this moment.

@@ -137,9 +137,9 @@ fn lists(engine: Engine, catalogue: &mut Catalogue) {
 fn others(engine: Engine, catalogue: &mut Catalogue) {
     let mut add = |name: &str, text: String| catalogue.add(name, text, true);
     add("flyer", feed::flyer_query(engine, 1, Some(VIEWER)).to_string());
-    add("images", feed::images_query(&[1]).to_string());
+    add("images", feed::images_query(engine, &[1]).to_string());
     add("validator", validator::query(engine, Some(Identity { id: VIEWER, key: 1 }), now()).to_string());
-    add("profile", profiles::query(8, Some(VIEWER)).to_string());
+    add("profile", profiles::query(engine, 8, Some(VIEWER)).to_string());
     for (suffix, direction) in [("", Direction::Forward), ("_back", Direction::Backward)] {
         let page = page(direction);
         add(&format!("favorites_page{suffix}"), favorites::list_query(engine, VIEWER, &page).to_string());
@@ -149,6 +149,9 @@ fn others(engine: Engine, catalogue: &mut Catalogue) {
     add("follows_count", follows::count_query(engine, VIEWER).to_string());
     add("sweep_mark", sweep::mark_query(engine, now()).to_string());
     add("sweep_clear", sweep::clear_query(engine, now()).to_string());
+    if engine == Engine::Postgres {
+        add("sweep_visit", sweep::visit_query(&[1]).to_string());
+    }
 }
 
 /// Adds the statements that are written in Diesel's query language: all writes of requests.
@@ -379,7 +382,7 @@ fn statements_that_are_not_recorded_are_reported() {
         let one = |text: &str| statements::unknown(engine, &BTreeSet::from([text.to_owned()]));
         assert_eq!(one("/* feed_page */ SELECT 1"), ["/* feed_page */ SELECT 1"]);
         assert_eq!(one("SELECT 1"), [""; 0], "statements of requests have names");
-        let images = feed::images_query(&[1]).to_string();
+        let images = feed::images_query(engine, &[1]).to_string();
         assert_eq!(one(&images), [""; 0]);
         assert_eq!(one(&images.replace("ORDER BY flyer_id", "ORDER BY url")).len(), 1);
     }

@@ -340,7 +340,7 @@ fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec
         .take(request.page.size as usize)
         .map(|row| *row.id())
         .collect();
-    feed::images_query(&rows).load::<feed::FlyerImage>(c)?;
+    feed::images_query(c.engine(), &rows).load::<feed::FlyerImage>(c)?;
     let viewer = Value::Int(listing.feed.viewer().unwrap_or_default());
     let text = "SELECT count(*) FROM favorites v WHERE v.user_id = :viewer AND v.flyer_expired = FALSE \
                 AND v.flyer_valid_from <= :now AND v.flyer_valid_until > :now";

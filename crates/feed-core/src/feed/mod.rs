@@ -102,7 +102,7 @@ fn into_cards(
         return Ok(Vec::new());
     }
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let images: Vec<FlyerImage> = images_query(&ids).load(connection)?;
+    let images: Vec<FlyerImage> = images_query(connection.engine(), &ids).load(connection)?;
     let images = images.grouped_by(&rows);
     Ok(rows
         .into_iter()
@@ -114,8 +114,8 @@ fn into_cards(
 
 /// The images of a page's flyers, each flyer's in order: one range of the primary key a flyer.
 #[must_use]
-pub fn images_query(flyer_ids: &[i64]) -> Statement<ImageColumns> {
-    sql::cards::images(flyer_ids)
+pub fn images_query(engine: Engine, flyer_ids: &[i64]) -> Statement<ImageColumns> {
+    sql::cards::images(engine, flyer_ids)
 }
 
 /// The cards of a page and one more, in the direction of travel, without their images.

@@ -1,10 +1,10 @@
 //! What a card shows: the rows of given flyers with creator and flags, and their images.
 
-use super::terms::flyer_by_id;
+use super::terms::{flyer_by_id, is_favorite, is_followed};
 use crate::engine::Engine;
 use crate::feed::card::{CardColumns, ImageColumns};
 use crate::page::{MAX_PAGE_SIZE, Position};
-use crate::sql::{Statement, Value};
+use crate::sql::{Statement, Value, seek};
 
 /// Fetches the rows of the flyers that `keys` names: one probe of a primary key for each flyer and its creator.
 ///
@@ -32,9 +32,9 @@ pub(super) fn cards(
         format!(
             "SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, \
              f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, \
-             coalesce((SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), FALSE), \
-             coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), \
-             {distance}, k.sorted_at FROM {rows} ORDER BY {order}"
+             coalesce({}, FALSE), coalesce({}, FALSE), {distance}, k.sorted_at FROM {rows} ORDER BY {order}",
+            is_favorite(engine, "f.id"),
+            is_followed(engine, "u.id"),
         ),
         binds,
     )
@@ -60,14 +60,18 @@ pub(in crate::feed) fn flyer(engine: Engine, flyer_id: i64, viewer: Option<i64>)
 ///
 /// The number of binds is always the same, so one prepared statement serves every page. A list of changing length would
 /// be prepared anew each time, which costs PostgreSQL more than running it.
-pub(in crate::feed) fn images(flyer_ids: &[i64]) -> Statement<ImageColumns> {
+pub(in crate::feed) fn images(engine: Engine, flyer_ids: &[i64]) -> Statement<ImageColumns> {
     let mut ids = flyer_ids.to_vec();
     // No flyer has the id 0.
     ids.resize(ids.len().max(MAX_PAGE_SIZE as usize), 0);
+    let among = match engine {
+        Engine::Sqlite => "IN (:ids)".to_owned(),
+        Engine::Postgres => format!("= ANY ({})", seek(engine, "ARRAY[:ids]")),
+    };
     Statement::new(
-        "SELECT flyer_id, position, url FROM flyer_images WHERE flyer_id IN (:ids) \
-         ORDER BY flyer_id, position"
-            .to_owned(),
+        format!(
+            "SELECT flyer_id, position, url FROM flyer_images WHERE flyer_id {among} ORDER BY flyer_id, position"
+        ),
         &[("ids", Value::Ids(ids))],
     )
     .named("images")

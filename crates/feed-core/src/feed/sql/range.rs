@@ -4,7 +4,7 @@ use super::terms::{ScanOrder, filters, flyer_by_id, id_key, visible, visible_fly
 use crate::engine::Engine;
 use crate::feed::listing::{Feed, Listing};
 use crate::geo;
-use crate::sql::by_index;
+use crate::sql::{by_index, seek};
 
 /// A list that one index has in order.
 pub(super) struct Range {
@@ -48,9 +48,13 @@ impl Range {
             Feed::Following(_) => return None,
             Feed::Creator { .. } if listing.feed.is_own() => {
                 // Two ranges of one index. Both engines merge them in order.
-                let flyers = by_index(engine, "flyers f", "flyers_creator_recent");
+                let flyers = match engine {
+                    Engine::Sqlite => by_index(engine, "flyers f", "flyers_creator_recent"),
+                    Engine::Postgres => "flyers f".to_owned(),
+                };
+                let creator = seek(engine, ":creator");
                 let marked = |mark| {
-                    format!("SELECT * FROM {flyers} WHERE f.creator_id = :creator AND f.expired = {mark}")
+                    format!("SELECT * FROM {flyers} WHERE f.creator_id = {creator} AND f.expired = {mark}")
                 };
                 of_flyers(format!("({} UNION ALL {}) f WHERE", marked("FALSE"), marked("TRUE")))
             }
@@ -69,7 +73,7 @@ impl Range {
         let from = match engine {
             Engine::Sqlite => format!("({ids}) g CROSS JOIN {favorite} AND"),
             Engine::Postgres => {
-                format!("({ids}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} OFFSET 0) v WHERE")
+                format!("({ids}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} LIMIT 1) v WHERE")
             }
         };
         Self { from, at: "v.created_at", id: "v.flyer_id", visible: "TRUE".to_owned() }

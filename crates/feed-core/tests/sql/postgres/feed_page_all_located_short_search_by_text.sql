@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,6 +13,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at
 FROM (
@@ -44,7 +46,11 @@ FROM (
         AND NOT coalesce(
           (
             SELECT TRUE
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND f.created_at >= :sliceend
             AND f.created_at <= :at
@@ -97,7 +103,11 @@ FROM (
         SELECT :reach + 1 + count(*) AS lists
         FROM (
           SELECT 1
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND f.created_at = :at
           LIMIT (
@@ -109,7 +119,11 @@ FROM (
       best AS MATERIALIZED (
         SELECT w.key, (
           SELECT f.created_at
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
@@ -140,12 +154,8 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM named w
-          WHERE (
+        AND NOT coalesce(
+          (
             SELECT TRUE
             FROM best
             WHERE head = (
@@ -154,11 +164,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.key
+        FROM named w
+        WHERE (
+          SELECT TRUE
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       ),
       edge AS MATERIALIZED (
@@ -171,27 +190,35 @@ FROM (
           FROM (
             SELECT f.id, f.created_at
             FROM (
-              (
-                SELECT f.id, f.created_at
-                FROM lists l
-                CROSS JOIN LATERAL (
-                  SELECT f.created_at, f.id
-                  FROM flyers f
-                  WHERE f.creator_id = l.key
-                  AND (f.created_at, f.id) < (:at, :beyond)
-                  AND f.created_at >= (
-                    SELECT created_at
-                    FROM bound
-                  )
-                  AND f.expired = FALSE
-                  AND (f.valid_from <= :now) IS TRUE
-                  AND f.valid_until > :now
+              SELECT id, created_at
+              FROM (
+                (
+                  SELECT f.id, f.created_at
+                  FROM lists l
+                  CROSS JOIN LATERAL (
+                    SELECT f.created_at, f.id
+                    FROM (
+                      SELECT *
+                      FROM flyers
+                      WHERE by_index('flyers_creator_feed', id)
+                    ) f
+                    WHERE f.creator_id = l.key
+                    AND (f.created_at, f.id) < (:at, :beyond)
+                    AND f.created_at >= (
+                      SELECT created_at
+                      FROM bound
+                    )
+                    AND f.expired = FALSE
+                    AND (f.valid_from <= :now) IS TRUE
+                    AND f.valid_until > :now
+                    ORDER BY f.created_at DESC, f.id DESC
+                    LIMIT :reach
+                  ) f
                   ORDER BY f.created_at DESC, f.id DESC
                   LIMIT :reach
-                ) f
-                ORDER BY f.created_at DESC, f.id DESC
-                LIMIT :reach
-              )
+                )
+              ) f
+              OFFSET 0
             ) f
             ORDER BY f.created_at DESC, f.id DESC
             LIMIT :reach
@@ -217,7 +244,11 @@ FROM (
         FROM lists l
         CROSS JOIN LATERAL (
           SELECT f.id
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = l.key
           AND f.created_at <= :at
           AND f.created_at >= coalesce(

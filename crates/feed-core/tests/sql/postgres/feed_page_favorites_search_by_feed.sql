@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,6 +13,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), CAST(NULL AS bigint), k.sorted_at
 FROM (
@@ -20,7 +22,11 @@ FROM (
     SELECT id, sorted_at, 0 AS distance
     FROM (
       SELECT v.flyer_id AS id, v.flyer_created_at AS sorted_at
-      FROM favorites v
+      FROM (
+        SELECT *
+        FROM favorites
+        WHERE by_index('favorites_feed', user_id)
+      ) v
       WHERE v.user_id = :viewer
       AND v.flyer_expired = FALSE
       AND (v.flyer_valid_from <= :now) IS TRUE

@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,6 +13,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at
 FROM (
@@ -37,6 +39,7 @@ FROM (
           FROM follows w
           WHERE w.follower_id = :viewer
           AND w.followed_id = f.creator_id
+          LIMIT 1
         )
         AND (CAST(extract(epoch FROM t.created_at) AS bigint) / 524288) IN (:slice, :nextslice)
         AND t.created_at <= :at
@@ -50,7 +53,11 @@ FROM (
         AND NOT coalesce(
           (
             SELECT TRUE
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND f.created_at >= :sliceend
             AND f.created_at <= :at
@@ -84,6 +91,7 @@ FROM (
           FROM follows w
           WHERE w.follower_id = :viewer
           AND w.followed_id = f.creator_id
+          LIMIT 1
         )
         AND t.created_at <= :at
         AND NOT (
@@ -100,6 +108,7 @@ FROM (
           FROM follows w
           WHERE w.follower_id = :viewer
           AND w.followed_id = u.user_id
+          LIMIT 1
         )
       ),
       counted AS MATERIALIZED (
@@ -114,7 +123,11 @@ FROM (
         SELECT :reach + 1 + count(*) AS lists
         FROM (
           SELECT 1
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND f.created_at = :at
           LIMIT (
@@ -126,7 +139,11 @@ FROM (
       best AS MATERIALIZED (
         SELECT w.key, (
           SELECT f.created_at
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
@@ -137,6 +154,7 @@ FROM (
             FROM follows w
             WHERE w.follower_id = :viewer
             AND w.followed_id = f.creator_id
+            LIMIT 1
           )
           ORDER BY f.created_at DESC, f.id DESC
           LIMIT 1
@@ -163,12 +181,8 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM named w
-          WHERE (
+        AND NOT coalesce(
+          (
             SELECT TRUE
             FROM best
             WHERE head = (
@@ -177,11 +191,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.key
+        FROM named w
+        WHERE (
+          SELECT TRUE
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       ),
       edge AS MATERIALIZED (
@@ -194,33 +217,42 @@ FROM (
           FROM (
             SELECT f.id, f.created_at
             FROM (
-              (
-                SELECT f.id, f.created_at
-                FROM lists l
-                CROSS JOIN LATERAL (
-                  SELECT f.created_at, f.id
-                  FROM flyers f
-                  WHERE f.creator_id = l.key
-                  AND (f.created_at, f.id) < (:at, :beyond)
-                  AND f.created_at >= (
-                    SELECT created_at
-                    FROM bound
-                  )
-                  AND f.expired = FALSE
-                  AND (f.valid_from <= :now) IS TRUE
-                  AND f.valid_until > :now
-                  AND (
-                    SELECT TRUE
-                    FROM follows w
-                    WHERE w.follower_id = :viewer
-                    AND w.followed_id = f.creator_id
-                  )
+              SELECT id, created_at
+              FROM (
+                (
+                  SELECT f.id, f.created_at
+                  FROM lists l
+                  CROSS JOIN LATERAL (
+                    SELECT f.created_at, f.id
+                    FROM (
+                      SELECT *
+                      FROM flyers
+                      WHERE by_index('flyers_creator_feed', id)
+                    ) f
+                    WHERE f.creator_id = l.key
+                    AND (f.created_at, f.id) < (:at, :beyond)
+                    AND f.created_at >= (
+                      SELECT created_at
+                      FROM bound
+                    )
+                    AND f.expired = FALSE
+                    AND (f.valid_from <= :now) IS TRUE
+                    AND f.valid_until > :now
+                    AND (
+                      SELECT TRUE
+                      FROM follows w
+                      WHERE w.follower_id = :viewer
+                      AND w.followed_id = f.creator_id
+                      LIMIT 1
+                    )
+                    ORDER BY f.created_at DESC, f.id DESC
+                    LIMIT :reach
+                  ) f
                   ORDER BY f.created_at DESC, f.id DESC
                   LIMIT :reach
-                ) f
-                ORDER BY f.created_at DESC, f.id DESC
-                LIMIT :reach
-              )
+                )
+              ) f
+              OFFSET 0
             ) f
             ORDER BY f.created_at DESC, f.id DESC
             LIMIT :reach
@@ -246,7 +278,11 @@ FROM (
         FROM lists l
         CROSS JOIN LATERAL (
           SELECT f.id
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = l.key
           AND f.created_at <= :at
           AND f.created_at >= coalesce(
@@ -263,6 +299,7 @@ FROM (
             FROM follows w
             WHERE w.follower_id = :viewer
             AND w.followed_id = f.creator_id
+            LIMIT 1
           )
           OFFSET 0
         ) f

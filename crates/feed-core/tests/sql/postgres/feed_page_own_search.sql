@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,6 +13,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), CAST(NULL AS bigint), k.sorted_at
 FROM (
@@ -23,12 +25,12 @@ FROM (
       FROM (
         SELECT *
         FROM flyers f
-        WHERE f.creator_id = :creator
+        WHERE f.creator_id = seek(:creator)
         AND f.expired = FALSE
         UNION ALL
         SELECT *
         FROM flyers f
-        WHERE f.creator_id = :creator
+        WHERE f.creator_id = seek(:creator)
         AND f.expired = TRUE
       ) f
       WHERE TRUE

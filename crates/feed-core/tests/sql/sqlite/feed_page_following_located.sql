@@ -157,13 +157,9 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.followed_id AS key
-          FROM follows w
-          WHERE w.follower_id = (
-            SELECT :viewer
+        AND NOT coalesce(
+          (
+            SELECT TRUE
             FROM best
             WHERE head = (
               SELECT created_at
@@ -171,11 +167,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.followed_id AS key
+        FROM follows w
+        WHERE w.follower_id = (
+          SELECT :viewer
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       ),
       edge AS MATERIALIZED (

@@ -4,8 +4,9 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT 1
-      FROM flyers f INDEXED BY flyers_creator_recent
+      FROM flyers f INDEXED BY flyers_creator_feed
       WHERE f.creator_id = :creator
+      AND f.expired = FALSE
       LIMIT 10000
     ) f
   ) AS n

@@ -3,7 +3,7 @@ WITH r AS MATERIALIZED (
   SELECT CASE WHEN (
     SELECT count(*)
     FROM (
-      SELECT w.followed_id
+      SELECT w.followed_id AS key
       FROM follows w
       WHERE w.follower_id = :viewer
       LIMIT 2000
@@ -13,13 +13,13 @@ WITH r AS MATERIALIZED (
     FROM (
       SELECT 1
       FROM (
-        SELECT w.followed_id
+        SELECT w.followed_id AS key
         FROM follows w
         WHERE w.follower_id = :viewer
         LIMIT 2000
       ) w
       CROSS JOIN flyers f INDEXED BY flyers_creator_feed
-      WHERE f.creator_id = w.followed_id
+      WHERE f.creator_id = w.key
       AND f.expired = FALSE
       LIMIT 10000
     ) f

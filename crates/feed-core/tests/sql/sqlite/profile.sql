@@ -5,6 +5,7 @@ SELECT u.username, u.profile_picture_url, coalesce(
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), (
   SELECT count(*)

@@ -1,7 +1,7 @@
-//! The drivers without anything above them: SQLite's and libpq's C functions, as a program in C would call them.
+//! The bare drivers: SQLite's and libpq's C functions, called as a C program would call them.
 //!
-//! Statements are prepared once; each read binds the values, runs the statement and looks at every value of every row.
-#![expect(unsafe_code, reason = "what is measured is the C interface itself")]
+//! Statements are prepared once. Each read binds the values, runs the statement and reads every value of every row.
+#![expect(unsafe_code, reason = "the bench measures the C interfaces themselves")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::hint::black_box;
@@ -11,7 +11,7 @@ use chrono::{NaiveDate, NaiveDateTime};
 use libsqlite3_sys as sqlite;
 use pq_sys as pq;
 
-/// A statement as our code sent it.
+/// A statement that our code sent, with its binds.
 pub struct Sent {
     sql: CString,
     binds: Vec<Bind>,
@@ -24,14 +24,16 @@ enum Bind {
 }
 
 impl Sent {
-    /// Reads the binds from Diesel's debug text of them: the feeds' are ids and times.
+    /// Parses the binds from Diesel's debug text. The feeds bind only integers and times.
     pub fn read(sql: &str, binds: &str) -> Self {
         let bind = |text: &str| match text.parse() {
             Ok(int) => Bind::Int(int),
-            Err(_) => Bind::Time(text.parse().unwrap_or_else(|_| panic!("{text} is no integer and no time"))),
+            Err(_) => {
+                Bind::Time(text.parse().unwrap_or_else(|_| panic!("{text} is neither an integer nor a time")))
+            }
         };
         let binds = binds.trim_matches(['[', ']']).split(", ").map(bind).collect();
-        Self { sql: CString::new(sql).expect("SQL without a zero"), binds }
+        Self { sql: CString::new(sql).expect("the SQL contains no zero byte"), binds }
     }
 }
 
@@ -42,24 +44,24 @@ pub enum Bare {
 }
 
 impl Bare {
-    /// Opens the database of a URL of ours, runs `settings`, and prepares what was `sent`.
+    /// Opens the database of `url`, runs the statements `settings`, and prepares the statements `sent`.
     pub fn open(url: &str, settings: &[String], sent: Vec<Sent>) -> Self {
-        let settings = CString::new(settings.join(";")).expect("SQL without a zero");
+        let settings = CString::new(settings.join(";")).expect("the settings contain no zero byte");
         match url.strip_prefix("sqlite://") {
             Some(path) => Self::Sqlite(Sqlite::open(
-                &CString::new(path).expect("a path without a zero"),
+                &CString::new(path).expect("the path contains no zero byte"),
                 &settings,
                 sent,
             )),
             None => Self::Postgres(Postgres::open(
-                &CString::new(url).expect("a URL without a zero"),
+                &CString::new(url).expect("the URL contains no zero byte"),
                 &settings,
                 sent,
             )),
         }
     }
 
-    /// Runs the statements, and tells how many rows they have.
+    /// Runs all statements, and returns the number of their rows.
     pub fn read(&mut self) -> usize {
         match self {
             Self::Sqlite(connection) => connection.statements.iter_mut().map(SqliteStatement::read).sum(),
@@ -80,21 +82,21 @@ struct SqliteStatement {
 
 enum SqliteBind {
     Int(i64),
-    /// As Diesel writes a time.
+    /// A time, in the format in which Diesel writes it.
     Text(String),
 }
 
 impl Sqlite {
     fn open(path: &CStr, settings: &CStr, sent: Vec<Sent>) -> Self {
         let mut db = null_mut();
-        // SAFETY: the path ends in a zero, and `db` is where the handle goes.
+        // SAFETY: the path ends in a zero byte, and `db` is valid for writing the handle.
         let code = unsafe {
             sqlite::sqlite3_open_v2(path.as_ptr(), &raw mut db, sqlite::SQLITE_OPEN_READWRITE, null())
         };
         assert_eq!(code, sqlite::SQLITE_OK, "the file opens");
-        // SAFETY: the handle is open and the text ends in a zero; no callback, so no context, and no message.
+        // SAFETY: the handle is open and the text ends in a zero byte. Callback, context and message may be null.
         let code = unsafe { sqlite::sqlite3_exec(db, settings.as_ptr(), None, null_mut(), null_mut()) };
-        assert_eq!(code, sqlite::SQLITE_OK, "the settings hold");
+        assert_eq!(code, sqlite::SQLITE_OK, "the settings are set");
         let statements = sent.into_iter().map(|sent| SqliteStatement::prepare(db, sent)).collect();
         Self { db, statements }
     }
@@ -103,10 +105,10 @@ impl Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         for SqliteStatement { statement, .. } in &self.statements {
-            // SAFETY: a statement of this connection, which nobody uses from here on.
+            // SAFETY: it is a statement of this connection, and is not used afterwards.
             unsafe { sqlite::sqlite3_finalize(*statement) };
         }
-        // SAFETY: the handle is open and has no statements any more.
+        // SAFETY: the handle is open, and all its statements are finalized.
         unsafe { sqlite::sqlite3_close(self.db) };
     }
 }
@@ -114,7 +116,8 @@ impl Drop for Sqlite {
 impl SqliteStatement {
     fn prepare(db: *mut sqlite::sqlite3, sent: Sent) -> Self {
         let mut statement = null_mut();
-        // SAFETY: the handle is open, the text ends in a zero (hence the length -1) and `statement` is where it goes.
+        // SAFETY: the handle is open, the text ends in a zero byte (hence the length -1), and `statement` is valid for
+        // writing the statement's handle.
         let code = unsafe {
             sqlite::sqlite3_prepare_v3(
                 db,
@@ -135,8 +138,8 @@ impl SqliteStatement {
 
     fn read(&mut self) -> usize {
         for (bind, at) in self.binds.iter().zip(1..) {
-            // SAFETY: the statement is reset. SQLite keeps a pointer to the text, which `self` owns and does not
-            // change, until it is bound anew.
+            // SAFETY: the statement is reset. SQLite keeps a pointer to the text until the parameter is bound again.
+            // `self` owns the text and does not change it.
             let code = unsafe {
                 match bind {
                     SqliteBind::Int(value) => sqlite::sqlite3_bind_int64(self.statement, at, *value),
@@ -155,17 +158,17 @@ impl SqliteStatement {
         // SAFETY: the statement is prepared, and belongs to a connection that only this thread uses.
         while unsafe { sqlite::sqlite3_step(self.statement) } == sqlite::SQLITE_ROW {
             rows += 1;
-            self.look_at_row();
+            self.read_row();
         }
-        // SAFETY: as above. It repeats the error of the step that was not a row, if there was one.
+        // SAFETY: as above. The result is the error of the last step, if it failed.
         let code = unsafe { sqlite::sqlite3_reset(self.statement) };
         assert_eq!(code, sqlite::SQLITE_OK, "the statement ran to its end");
         rows
     }
 
-    fn look_at_row(&self) {
-        // SAFETY: the statement stands on a row, the columns are counted by itself, and what a pointer names is
-        // looked at before the next step.
+    fn read_row(&self) {
+        // SAFETY: the statement has a current row, SQLite itself counts the columns, and pointers into the row are not
+        // used after the next step.
         unsafe {
             for column in 0..sqlite::sqlite3_column_count(self.statement) {
                 match sqlite::sqlite3_column_type(self.statement, column) {
@@ -193,7 +196,7 @@ pub struct Postgres {
 
 struct PostgresStatement {
     name: CString,
-    /// Eight bytes each, the highest first: integers and microseconds since 2000 alike.
+    /// Eight bytes each, big-endian: an integer, or a time as microseconds since 2000.
     binds: Vec<[u8; 8]>,
 }
 
@@ -203,12 +206,12 @@ const TIMESTAMP: pq::Oid = 1114;
 
 impl Postgres {
     fn open(url: &CStr, settings: &CStr, sent: Vec<Sent>) -> Self {
-        // SAFETY: the URL ends in a zero.
+        // SAFETY: the URL ends in a zero byte.
         let connection = unsafe { pq::PQconnectdb(url.as_ptr()) };
-        // SAFETY: what PQconnectdb gave, null or not.
+        // SAFETY: the result of PQconnectdb, which may be null.
         let status = unsafe { pq::PQstatus(connection) };
         assert!(matches!(status, pq::ConnStatusType::CONNECTION_OK), "the server answers");
-        // SAFETY: the connection is open and the text ends in a zero.
+        // SAFETY: the connection is open and the text ends in a zero byte.
         Answer::of(unsafe { pq::PQexec(connection, settings.as_ptr()) });
         let statements =
             (0..).zip(sent).map(|(i, sent)| PostgresStatement::prepare(connection, i, &sent)).collect();
@@ -220,8 +223,8 @@ impl Postgres {
         let values: Vec<*const c_char> = binds.iter().map(|bind| bind.as_ptr().cast()).collect();
         let lengths = vec![8; binds.len()];
         let formats = vec![BINARY; binds.len()];
-        // SAFETY: the connection is open, the name ends in a zero, and the three arrays have one entry a bind, of
-        // which each value is as long as its length says. libpq reads them during the call alone.
+        // SAFETY: the connection is open and the name ends in a zero byte. The three arrays have one entry for each
+        // bind, and each value is as long as its length says. libpq reads them only during the call.
         let answer = Answer::of(unsafe {
             pq::PQexecPrepared(
                 self.connection,
@@ -233,20 +236,20 @@ impl Postgres {
                 BINARY,
             )
         });
-        answer.look_at_rows()
+        answer.read_rows()
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SAFETY: the connection is open, and nobody uses it from here on.
+        // SAFETY: the connection is open, and is not used afterwards.
         unsafe { pq::PQfinish(self.connection) };
     }
 }
 
 impl PostgresStatement {
     fn prepare(connection: *mut pq::PGconn, number: usize, sent: &Sent) -> Self {
-        let name = CString::new(format!("bare_{number}")).expect("a name without a zero");
+        let name = CString::new(format!("bare_{number}")).expect("the name contains no zero byte");
         let epoch = NaiveDate::from_ymd_opt(2000, 1, 1).expect("a date").and_time(chrono::NaiveTime::MIN);
         let (types, binds): (Vec<pq::Oid>, Vec<_>) = sent
             .binds
@@ -254,12 +257,12 @@ impl PostgresStatement {
             .map(|bind| match bind {
                 Bind::Int(value) => (INT8, value.to_be_bytes()),
                 Bind::Time(value) => {
-                    let micros = (*value - epoch).num_microseconds().expect("fewer than 2^63");
+                    let micros = (*value - epoch).num_microseconds().expect("the microseconds fit 64 bits");
                     (TIMESTAMP, micros.to_be_bytes())
                 }
             })
             .unzip();
-        // SAFETY: the connection is open, both texts end in a zero, and there are as many types as it says.
+        // SAFETY: the connection is open, both texts end in a zero byte, and the number of types is that of the array.
         Answer::of(unsafe {
             pq::PQprepare(connection, name.as_ptr(), sent.sql.as_ptr(), length(types.len()), types.as_ptr())
         });
@@ -267,23 +270,24 @@ impl PostgresStatement {
     }
 }
 
-/// An answer that is no error.
+/// A result of libpq that is not an error.
 struct Answer(*mut pq::PGresult);
 
 impl Answer {
     fn of(answer: *mut pq::PGresult) -> Self {
         let answer = Self(answer);
-        // SAFETY: an answer of libpq, null or not: both functions take either.
+        // SAFETY: a result of libpq. Both functions accept null.
         let (status, message) = unsafe { (pq::PQresultStatus(answer.0), pq::PQresultErrorMessage(answer.0)) };
         let is_good =
             matches!(status, pq::ExecStatusType::PGRES_TUPLES_OK | pq::ExecStatusType::PGRES_COMMAND_OK);
-        // SAFETY: libpq's messages are never null and end in a zero; this one lives as long as the answer.
+        // SAFETY: libpq's messages are never null and end in a zero byte. This one lives as long as the result.
         assert!(is_good, "{:?}", unsafe { CStr::from_ptr(message) });
         answer
     }
 
-    fn look_at_rows(&self) -> usize {
-        // SAFETY: the answer is there, and counts its rows and columns itself; values live as long as it does.
+    fn read_rows(&self) -> usize {
+        // SAFETY: the result is not null, and libpq itself counts its rows and columns. Values live as long as the
+        // result.
         unsafe {
             let (rows, columns) = (pq::PQntuples(self.0), pq::PQnfields(self.0));
             for row in 0..rows {
@@ -294,18 +298,18 @@ impl Answer {
                     }
                 }
             }
-            usize::try_from(rows).expect("a number of rows")
+            usize::try_from(rows).expect("the number of rows is not negative")
         }
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        // SAFETY: an answer that nobody uses from here on, or null.
+        // SAFETY: a result that is not used afterwards, or null.
         unsafe { pq::PQclear(self.0) };
     }
 }
 
 fn length(length: usize) -> c_int {
-    c_int::try_from(length).expect("some kilobytes at most")
+    c_int::try_from(length).expect("lengths here are a few kilobytes at most")
 }

@@ -1,16 +1,13 @@
-//! What is done between the database and the wire: cursors, and a page as JSON.
+//! Measures what happens between the database and the socket: cursors, and writing a page as JSON.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
-
-mod run;
-#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
-mod shapes;
 
 use std::hint::black_box;
 
 use feed_core::db::Engine;
 use feed_core::feed::{self, FeedRequest, Listing};
 use feed_core::page::{Cursor, CursorKey, DEFAULT_PAGE_SIZE, PageRequest, Start};
-use shapes::{Data, PLACE, SIZES, Shape};
+use feed_test::bench::run;
+use feed_test::shapes::{Data, PLACE, SIZES, Shape};
 
 fn main() {
     let mut criterion = run::criterion();

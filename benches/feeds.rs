@@ -1,23 +1,15 @@
-//! What a page of a feed takes of the database's time: the page statement and its images; and the count alone.
+//! Measures a page of a feed in the database: the page statement and its images. Also measures the count alone.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
-
-mod asked;
-#[path = "../crates/feed-perf/tests/feeds/mod.rs"]
-mod pages;
-mod reader;
-mod run;
-#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
-mod shapes;
 
 use criterion::{BenchmarkId, Criterion};
 use diesel::prelude::*;
 use feed_core::db::Engine;
 use feed_core::feed;
-
-use asked::{CELLS, COUNT_ID, COUNTED, Cell};
-use pages::Variant;
-use reader::Reader;
-use shapes::Shape;
+use feed_test::bench::asked::{CELLS, COUNT_ID, COUNTED, Cell};
+use feed_test::bench::reader::Reader;
+use feed_test::bench::run;
+use feed_test::feeds::Variant;
+use feed_test::shapes::Shape;
 
 fn main() {
     let mut criterion = run::criterion();

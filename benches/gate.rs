@@ -1,16 +1,8 @@
-//! The last thing that `cargo bench` does: is everything as fast as it is asked to be?
+//! The last target of `cargo bench`: checks the results against their limits.
 //!
-//! Reads the estimates that criterion wrote in this run, prints them as tables, writes the same to
-//! `target/criterion/gate.md`, and exits with an error where a limit is missed. What a filter or an absent server kept
-//! from being measured is named and not judged.
-
-mod asked;
-#[path = "../crates/feed-perf/tests/feeds/mod.rs"]
-#[expect(clippy::unwrap_used, reason = "the module of tests is here for its names alone")]
-mod pages;
-mod run;
-#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
-mod shapes;
+//! It reads the estimates that criterion wrote in this run, prints them as tables, writes the tables to
+//! `target/criterion/gate.md`, and exits with an error if a limit is missed. A limit that was not measured, because
+//! of a filter or because there is no server, is listed and not judged.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -19,18 +11,20 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use asked::{
+use feed_core::db::Engine;
+use feed_test::bench::asked::{
     CELLS, COUNT, COUNT_ID, COUNTED, DRIVEN, Limit, OVERHEAD, OVERHEAD_GROUP, Page, WRITES, WRITES_GROUP,
 };
-use feed_core::db::Engine;
+use feed_test::bench::{asked, run};
+use feed_test::shapes::Shape;
 use serde_json::Value;
 
-/// How far over its time a page may be before the gate is red: others use this machine, and the same figure has been
-/// seen to move by a factor of two from run to run. What lies between is shown as such.
+/// How many times its limit a time may be before the gate fails. The machine is shared, and the same figure has
+/// differed by a factor of two between runs. A figure over the limit but within the slack is shown as such.
 const TIME_SLACK: f64 = 3.0;
 
-/// The same for ratios. They are taken of the fastest samples, since others can only ever slow one down; still one half
-/// may have had no quiet moment.
+/// The same for ratios, which use the fastest samples, because other load can only make a sample slower. Still, all
+/// samples of one of the two pages may have been slowed down.
 const RATIO_SLACK: f64 = 1.5;
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
@@ -63,7 +57,7 @@ fn main() -> ExitCode {
     println!("{report}");
     let _ = write!(report, "\n{measured}");
     let file = run::folder().join("gate.md");
-    fs::write(&file, report).expect("the report is written");
+    fs::write(&file, report).expect("the report can be written");
     println!("This report and all figures: {}", file.display());
     println!("criterion's plots: {}", run::folder().join("report/index.html").display());
     if count(Verdict::Missed) > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -78,13 +72,12 @@ fn times(measured: &Measured) -> Table {
         })
     });
     let counts = Row::new("count, up to 1,001", Some(COUNT), TIME_SLACK, |engine| {
-        let figure = |shape: &shapes::Shape| {
-            (shape.name().to_owned(), median(measured.get(engine, shape.name(), COUNT_ID)))
-        };
+        let figure =
+            |shape: &Shape| (shape.name().to_owned(), median(measured.get(engine, shape.name(), COUNT_ID)));
         COUNTED.iter().map(figure).collect()
     });
     Table {
-        title: "Page and images by cursor, slowest of each cell, ms",
+        title: "Page and images by cursor, slowest page of each cell, ms",
         slack: TIME_SLACK,
         rows: pages.chain([counts]).collect(),
     }
@@ -100,7 +93,11 @@ fn ratios(measured: &Measured) -> Table {
             ratio.pairs.iter().map(figure).collect()
         })
     });
-    Table { title: "Ratios in this run, the worst of each", slack: RATIO_SLACK, rows: rows.collect() }
+    Table {
+        title: "Ratios of two pages in this run, the worst of each kind",
+        slack: RATIO_SLACK,
+        rows: rows.collect(),
+    }
 }
 
 fn overhead(measured: &Measured) -> Table {
@@ -110,7 +107,11 @@ fn overhead(measured: &Measured) -> Table {
             vec![(String::new(), quotient(by("ours"), by("bare")))]
         })
     });
-    Table { title: "Our code to the bare driver, same statements", slack: RATIO_SLACK, rows: rows.collect() }
+    Table {
+        title: "Ratio of our code to the bare driver, same statements",
+        slack: RATIO_SLACK,
+        rows: rows.collect(),
+    }
 }
 
 fn writes(measured: &Measured) -> Table {
@@ -126,7 +127,7 @@ fn quotient(much: Option<&Measurement>, little: Option<&Measurement>) -> Option<
     Some(much?.fastest / little?.fastest)
 }
 
-/// What criterion found out about a bench, in milliseconds.
+/// The result of a bench, in milliseconds.
 struct Measurement {
     median: f64,
     /// The mean of the fastest sample.
@@ -136,11 +137,11 @@ struct Measurement {
 impl Measurement {
     fn read(folder: &Path) -> Self {
         let median =
-            json(&folder.join("estimates.json"))["median"]["point_estimate"].as_f64().expect("a time");
+            json(&folder.join("estimates.json"))["median"]["point_estimate"].as_f64().expect("a median");
         let sample = json(&folder.join("sample.json"));
         let numbers = |name: &str| -> Vec<f64> {
-            let numbers = sample[name].as_array().expect("one a sample").iter();
-            numbers.map(|number| number.as_f64().expect("a number")).collect()
+            let numbers = sample[name].as_array().expect("criterion's sample has this list").iter();
+            numbers.map(|number| number.as_f64().expect("criterion's sample has numbers")).collect()
         };
         let times = numbers("times").into_iter().zip(numbers("iters"));
         let fastest = times.map(|(time, iterations)| time / iterations).fold(f64::INFINITY, f64::min);
@@ -148,14 +149,14 @@ impl Measurement {
     }
 }
 
-/// In a millisecond.
+/// The nanoseconds in a millisecond.
 const NANOSECONDS: f64 = 1e6;
 
-/// All of them by criterion's ids.
+/// The results of this run, by criterion's ids.
 struct Measured(BTreeMap<String, Measurement>);
 
 impl Measured {
-    /// What criterion has written since the run began.
+    /// Reads the results that criterion has written since the run began.
     fn since(began: SystemTime) -> Self {
         let mut all = BTreeMap::new();
         collect(&run::folder(), began, &mut all);
@@ -181,7 +182,7 @@ impl fmt::Display for Measured {
 }
 
 fn collect(folder: &Path, began: SystemTime, all: &mut BTreeMap<String, Measurement>) {
-    for entry in folder.read_dir().expect("criterion's folder").flatten() {
+    for entry in folder.read_dir().expect("criterion's folder is readable").flatten() {
         let path = entry.path();
         let estimates = path.join("estimates.json");
         if entry.file_name() == "new"
@@ -196,11 +197,11 @@ fn collect(folder: &Path, began: SystemTime, all: &mut BTreeMap<String, Measurem
 }
 
 fn json(file: &Path) -> Value {
-    let text = fs::read_to_string(file).expect("criterion's file");
-    serde_json::from_str(&text).expect("JSON, as criterion writes it")
+    let text = fs::read_to_string(file).expect("criterion's file is readable");
+    serde_json::from_str(&text).expect("criterion's file is JSON")
 }
 
-/// When and where this was.
+/// The time, the machine and its load, for the head of the report.
 fn machine() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpus
@@ -212,7 +213,7 @@ fn machine() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').nth(1).unwrap_or("?");
     let now = chrono::Utc::now().format("%F %R");
-    format!("{now} UTC, {cores} cores of {cpu}, load {load} of which this is at least 1{quick}")
+    format!("{now} UTC, {cores} cores of {cpu}, load average {load} including this run{quick}")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,10 +221,10 @@ enum Verdict {
     Met,
     WithinSlack,
     Missed,
-    /// A filter or an absent server kept all of it from being measured.
+    /// Nothing of it was measured, because of a filter or because there is no server.
     Unmeasured,
-    /// Nothing is asked.
-    Free,
+    /// There is no limit.
+    NoLimit,
 }
 
 impl fmt::Display for Verdict {
@@ -233,23 +234,23 @@ impl fmt::Display for Verdict {
             Self::WithinSlack => "over, within slack",
             Self::Missed => "**missed**",
             Self::Unmeasured => "not measured",
-            Self::Free => "",
+            Self::NoLimit => "",
         })
     }
 }
 
-/// What an engine reached of what it was asked.
-struct Reached {
+/// The result on one engine: the limit, the slowest figure and the verdict.
+struct Outcome {
     most: Option<f64>,
-    /// The worst figure, and whose it is.
+    /// The worst figure, and the name of its page.
     worst: Option<(f64, String)>,
     verdict: Verdict,
 }
 
-/// A line of a table: one [`Reached`] an engine.
+/// A row of a table, with one [`Outcome`] for each engine.
 struct Row {
     name: String,
-    reached: [Reached; 2],
+    outcomes: [Outcome; 2],
 }
 
 impl Row {
@@ -259,29 +260,29 @@ impl Row {
         slack: f64,
         figures: impl Fn(Engine) -> Vec<(String, Option<f64>)>,
     ) -> Self {
-        let reached = ENGINES.map(|engine| {
+        let outcomes = ENGINES.map(|engine| {
             let most = most.map(|limit| limit.of(engine));
             let known = figures(engine).into_iter().filter_map(|(whose, figure)| Some((figure?, whose)));
             let worst = known.max_by(|a, b| a.0.total_cmp(&b.0));
             let verdict = match (most, &worst) {
-                (None, _) => Verdict::Free,
+                (None, _) => Verdict::NoLimit,
                 (Some(_), None) => Verdict::Unmeasured,
                 (Some(most), Some((figure, _))) if *figure <= most => Verdict::Met,
                 (Some(most), Some((figure, _))) if *figure <= most * slack => Verdict::WithinSlack,
                 (Some(_), Some(_)) => Verdict::Missed,
             };
-            Reached { most, worst, verdict }
+            Outcome { most, worst, verdict }
         });
-        Self { name: name.to_owned(), reached }
+        Self { name: name.to_owned(), outcomes }
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {
-        self.reached.iter().map(|reached| reached.verdict)
+        self.outcomes.iter().map(|outcome| outcome.verdict)
     }
 
     fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.name.clone()];
-        for Reached { most, worst, verdict } in &self.reached {
+        for Outcome { most, worst, verdict } in &self.outcomes {
             cells.push(most.map(|most| most.to_string()).unwrap_or_default());
             cells.push(
                 worst.as_ref().map(|(figure, whose)| format!("{figure:.2} {whose}")).unwrap_or_default(),
@@ -292,7 +293,7 @@ impl Row {
     }
 }
 
-/// A Markdown table that reads well in a terminal too.
+/// A Markdown table, aligned so that it is readable in a terminal too.
 struct Table {
     title: &'static str,
     slack: f64,
@@ -301,11 +302,11 @@ struct Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let has_limits = self.rows.iter().any(|row| row.reached[0].most.is_some());
+        let has_limits = self.rows.iter().any(|row| row.outcomes[0].most.is_some());
         let slack = if has_limits { format!(" (slack {})", self.slack) } else { String::new() };
         writeln!(f, "## {}{slack}\n", self.title)?;
         let head =
-            ["", "SQLite asked", "measured", "", "PostgreSQL asked", "measured", ""].map(str::to_owned);
+            ["", "SQLite limit", "measured", "", "PostgreSQL limit", "measured", ""].map(str::to_owned);
         let mut lines = vec![head.to_vec()];
         lines.extend(self.rows.iter().map(Row::cells));
         let widths: Vec<_> = (0..head.len())

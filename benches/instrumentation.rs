@@ -1,7 +1,5 @@
-//! What it costs to know what a request costs: at most 15 µs of a feed's four statements and its answer.
+//! Measures the cost of instrumentation. The target is at most 15 µs for a feed's four statements and its answer.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
-
-mod run;
 
 use std::fs::File;
 use std::future::Future;
@@ -24,9 +22,10 @@ use feed_core::clock::Clock;
 use feed_core::db::{Db, Engine, Usage, measured};
 use feed_core::sql::Statement;
 use feed_core::testing::TestDatabase;
+use feed_test::bench::run;
 
 fn main() {
-    // As in production, but for the disk or the pipe behind it.
+    // The log is set up as in production, except that it writes to no disk or pipe.
     let log = Arc::new(File::options().write(true).open("/dev/null").unwrap());
     tracing_subscriber::fmt().json().flatten_event(true).with_writer(log).init();
 
@@ -39,7 +38,7 @@ fn main() {
     criterion.final_summary();
 }
 
-/// A request with the log's line, the metrics and `Server-Timing`, and one without.
+/// Measures a request with its log line, metrics and `Server-Timing`, and a request without them.
 fn requests(group: &mut BenchmarkGroup<'_, WallTime>, test: &TestDatabase) {
     let state = web::Data::new(
         State::new(&config(test), &test.database, Clock::default(), Metrics::new(&test.database, []))
@@ -71,7 +70,7 @@ async fn timed<F: Future<Output = ()>>(times: u64, work: impl Fn() -> F) -> Dura
     started.elapsed()
 }
 
-/// Answers as a feed that has taken its four statements.
+/// Answers like a feed that has sent four statements.
 async fn feed() -> HttpResponse {
     let database = Duration::from_micros(700);
     usage::add(Usage { statements: 4, database, waiting: Duration::from_micros(3) });
@@ -79,7 +78,7 @@ async fn feed() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-/// Four statements on a connection that counts, and on one that does not.
+/// Measures four statements on a connection that counts them, and on one that does not.
 fn statements(group: &mut BenchmarkGroup<'_, WallTime>, test: &TestDatabase) {
     let four = |c: &mut Db| {
         for _ in 0..4 {

@@ -1,14 +1,7 @@
-//! What our code adds to the driver: pages by the feeds' loader, and the same statements by the C libraries alone.
+//! Measures the overhead of our code: pages by the feeds' loader, and the same statements by the C libraries alone.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
-mod asked;
 mod bare_driver;
-#[path = "../crates/feed-perf/tests/feeds/mod.rs"]
-mod pages;
-mod reader;
-mod run;
-#[path = "../crates/feed-perf/tests/shapes/mod.rs"]
-mod shapes;
 
 use criterion::{BenchmarkId, Criterion};
 use diesel::prelude::*;
@@ -16,11 +9,12 @@ use diesel::sql_types::Text;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 use feed_perf::log::QueryLog;
+use feed_test::bench::asked::{DRIVEN, OVERHEAD_GROUP, Page};
+use feed_test::bench::reader::Reader;
+use feed_test::bench::run;
+use feed_test::shapes::Data;
 
-use asked::{DRIVEN, OVERHEAD_GROUP, Page};
 use bare_driver::{Bare, Sent};
-use reader::Reader;
-use shapes::Data;
 
 fn main() {
     let mut criterion = run::criterion();
@@ -50,9 +44,9 @@ fn overhead(criterion: &mut Criterion, engine: Engine, reader: &mut Reader, page
     });
 }
 
-/// The driver with the statements that a page takes, and with the settings that our connections have.
+/// The bare driver, with the statements of a page and the settings of our connections.
 fn bare_driver(data: &Data, request: &FeedRequest) -> Bare {
-    // Pools of their own: the connection that is measured has no log.
+    // A pool of its own, so that the connection that is measured has no query log.
     let logged = Data::open(data.engine, data.size, data.analyzed);
     let prepared = logged.database.with_writer(|c| {
         let settings = settings(c)?;
@@ -61,7 +55,7 @@ fn bare_driver(data: &Data, request: &FeedRequest) -> Bare {
         let sent = log.take().statements.iter().map(|s| Sent::read(&s.sql, &s.binds)).collect();
         let mut bare = Bare::open(&data.url, &settings, sent);
         let images: usize = cards.iter().map(|card| card.images.len()).sum();
-        // The page statement reads one row more than the page has.
+        // If there is a next page, the page statement returns one row more than the page has.
         let rows = bare.read();
         assert!((cards.len() + images..=cards.len() + 1 + images).contains(&rows), "{rows} rows");
         Ok(bare)
@@ -69,7 +63,7 @@ fn bare_driver(data: &Data, request: &FeedRequest) -> Bare {
     prepared.unwrap()
 }
 
-/// What a connection of ours has set, as statements.
+/// The settings of one of our connections, as statements that set them.
 fn settings(c: &mut Db) -> feed_core::Result<Vec<String>> {
     #[derive(QueryableByName)]
     struct Setting {

@@ -1,10 +1,9 @@
-//! What a write takes, each in a transaction of its own, commit included: favorite, follow, publish.
+//! Measures writes: favorite, follow and publish, each in a transaction of its own, including the commit.
 //!
-//! In a database of its own with demo data. A relation is undone outside the measured time, so that it is always the same
-//! write. Flyers stay: SQLite's index of texts is written by every 16th, and would never be if each were deleted again.
+//! Each engine has a new database with demo data. Relations are removed again outside the measured time, so that
+//! every iteration does the same write. Flyers stay, because SQLite writes its text index with every
+//! 16th new flyer. If each were deleted again, the index would never be written.
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
-
-mod run;
 
 use std::cell::LazyCell;
 
@@ -19,34 +18,36 @@ use feed_core::schema::flyers::{creator_id, id, table as flyers_table};
 use feed_core::testing::TestDatabase;
 use feed_core::users::Identity;
 use feed_core::{favorites, follows, seed, users};
+use feed_test::bench::asked::WRITES_GROUP;
+use feed_test::bench::run;
 use serde_json::json;
 
-/// What there is before a write.
+/// The database and the rows that a write needs.
 struct Scene {
-    home: TestDatabase,
+    test: TestDatabase,
     now: NaiveDateTime,
-    /// Who writes: an account without favorites, follows and flyers.
+    /// The account that writes. At first it has no favorites, follows and flyers.
     user: Identity,
-    /// What they favorite.
+    /// The flyer that it favorites.
     flyer: i64,
-    /// Whom they follow.
+    /// The user whom it follows.
     creator: i64,
 }
 
 impl Scene {
-    fn set(engine: Engine) -> Self {
-        let home = TestDatabase::new(engine);
+    fn new(engine: Engine) -> Self {
+        let test = TestDatabase::new(engine);
         let now = Clock::default().now();
         let plan = seed::Plan { users: 1_000, flyers: 10_000, seed: 1, follows_max: 200 };
-        seed::seed(&home.database, &plan, now, false, &mut |_| {}).unwrap();
+        seed::seed(&test.database, &plan, now, false, &mut |_| {}).unwrap();
         let read = |c: &mut Db| {
             let user = users::by_email(c, seed::NEW)?;
             let creator = users::by_email(c, seed::CREATOR)?.id;
             let flyer = flyers_table.filter(creator_id.eq(creator)).select(id).first(c)?;
             Ok((user, creator, flyer))
         };
-        let (user, creator, flyer) = home.database.read(read).unwrap();
-        Self { home, now, user, flyer, creator }
+        let (user, creator, flyer) = test.database.read(read).unwrap();
+        Self { test, now, user, flyer, creator }
     }
 }
 
@@ -74,8 +75,8 @@ fn main() {
 }
 
 fn writes(criterion: &mut Criterion, engine: Engine) {
-    let scene = LazyCell::new(|| Scene::set(engine));
-    let mut group = criterion.benchmark_group(run::group(engine, "writes"));
+    let scene = LazyCell::new(|| Scene::new(engine));
+    let mut group = criterion.benchmark_group(run::group(engine, WRITES_GROUP));
     bench(
         &mut group,
         "favorite",
@@ -100,7 +101,7 @@ fn writes(criterion: &mut Criterion, engine: Engine) {
     );
 }
 
-/// Measures `write`, before each of which `undo` takes back what the one before must not leave.
+/// Measures `write`. Before each iteration, outside the measured time, `undo` removes what the last one wrote.
 fn bench<S: std::ops::Deref<Target = Scene>>(
     group: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
@@ -110,7 +111,7 @@ fn bench<S: std::ops::Deref<Target = Scene>>(
 ) {
     group.bench_function(name, |b| {
         let scene: &Scene = scene;
-        let database: &Database = &scene.home.database;
+        let database: &Database = &scene.test.database;
         b.iter_batched(
             || database.write(|c| undo(c, scene)).unwrap(),
             |()| database.write(|c| write(c, scene)).unwrap(),

@@ -40,9 +40,9 @@ trap finish EXIT
 
 has_openssl() { pkg-config --exists openssl 2>/dev/null; }
 
-# The system's OpenSSL for what is tested, where there is one: to compile it takes minutes. What is shipped has its own
-# built in (the feature `vendored`), of the same C interface; no test speaks TLS. Whoever builds beside the scripts and
-# sets the same variable builds nothing twice.
+# Builds with the system's OpenSSL if there is one, because compiling OpenSSL takes minutes. The shipped binary has
+# its own OpenSSL built in (the feature `vendored`), with the same C interface; no test uses TLS. Set the same
+# variable for builds outside the scripts, so that nothing is built twice.
 use_openssl_of_system() {
     if has_openssl; then export OPENSSL_NO_VENDOR=${OPENSSL_NO_VENDOR-1}; fi
 }

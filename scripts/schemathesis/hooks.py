@@ -1,4 +1,4 @@
-"""What schemathesis needs to know of this API: how to sign in, and which rules its document cannot say."""
+"""Tells schemathesis how to sign in, and which rules of the API its OpenAPI document cannot express."""
 
 import itertools
 import json
@@ -10,11 +10,12 @@ import schemathesis
 NUMBERS = itertools.count(1)
 SHARED = {}
 
-# What ends the tokens of the account that asks.
-ENDING = {("DELETE", "/api/users/me/"), ("POST", "/api/auth/logout/")}
+# The operations that end all tokens of the caller's account.
+TOKEN_ENDING = {("DELETE", "/api/users/me/"), ("POST", "/api/auth/logout/")}
 
-# Rules across fields, across requests, or about what is not declared at all. A test of the API holds each of them.
-UNSAID = {
+# The messages of rules that OpenAPI cannot express: rules across fields or requests, or about undeclared input. The
+# API's own tests cover each rule.
+INEXPRESSIBLE = {
     "must be given together with lat",
     "must be given together with lng",
     "must be given together with lat and lng",
@@ -36,7 +37,7 @@ UNSAID = {
 
 
 def register(base):
-    """A token of a new account."""
+    """Registers a new account and returns its token."""
     body = {"email": f"run-{os.getpid()}-{next(NUMBERS)}@example.org", "password": "correct horse"}
     request = urllib.request.Request(
         f"{base}/api/auth/register/", json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -47,11 +48,11 @@ def register(base):
 
 @schemathesis.auth(refresh_interval=None)
 class Accounts:
-    """One account for all requests, and a fresh one for each that ends its tokens."""
+    """Signs in with one account for all requests, except that a request that ends its tokens gets a new account."""
 
     def get(self, case, context):
         base = os.environ["FEED_CONTRACT_URL"]
-        if (case.method, case.path) in ENDING:
+        if (case.method, case.path) in TOKEN_ENDING:
             return register(base)
         if base not in SHARED:
             SHARED[base] = register(base)
@@ -62,10 +63,10 @@ class Accounts:
 
 
 @schemathesis.check
-def refused_for_what_cannot_be_said(ctx, response, case):
-    """Where valid input is a 400 all the same, it is for a rule of the list above."""
+def valid_input_is_refused_only_by_inexpressible_rules(ctx, response, case):
+    """If input that is valid by the document gets a 400, then because of a rule of the list above."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
         return
     problem = response.json()
     broken = [error["message"] for error in problem.get("errors", [])] or [problem["detail"]]
-    assert any(message in UNSAID for message in broken), f"the document does not say this rule: {broken}"
+    assert any(message in INEXPRESSIBLE for message in broken), f"the document lacks this rule: {broken}"

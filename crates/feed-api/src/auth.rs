@@ -33,6 +33,8 @@ impl Viewer {
 
     /// Reads the caller from the request's token. The database has not confirmed it.
     ///
+    /// A valid token is stored with the request, so it is not verified twice.
+    ///
     /// # Errors
     /// [`ApiError::BadToken`].
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, ApiError> {
@@ -45,7 +47,9 @@ impl Viewer {
         let state = request.app_data::<web::Data<State>>().ok_or(ApiError::BadToken)?;
         let token = token(request).ok_or(ApiError::BadToken)?;
         let caller = state.tokens.verify(token, state.clock.now()).ok_or(ApiError::BadToken)?;
-        Ok(Self(Some(caller)))
+        let viewer = Self(Some(caller));
+        request.extensions_mut().insert(viewer);
+        Ok(viewer)
     }
 
     /// As [`of`](Self::of), for a handler. A handler answers with success only after the database has confirmed the

@@ -7,12 +7,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use actix_web::dev::ServiceRequest;
 use actix_web::http::header::HeaderMap;
 use actix_web::{HttpMessage, HttpRequest};
 use feed_core::users::Identity;
-
-use crate::auth::Viewer;
 
 /// The caller that a request counts against: the account where the database has confirmed the token, else the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +18,22 @@ pub(crate) struct Caller {
     pub account: Option<i64>,
     /// The network of the address. None where the operating system does not tell the address.
     pub network: Option<IpAddr>,
+}
+
+/// The key by which limits tell callers apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum CallerKey {
+    /// A caller with a confirmed token: the account's id.
+    Account(i64),
+    /// Everybody without one on the same network.
+    Network(IpAddr),
+}
+
+impl Caller {
+    /// The caller's key: the account, else the network. None where neither is known.
+    pub(crate) fn key(self) -> Option<CallerKey> {
+        self.account.map(CallerKey::Account).or(self.network.map(CallerKey::Network))
+    }
 }
 
 /// Identifies callers by confirmed account or by network.
@@ -50,22 +63,26 @@ impl Callers {
         self.proxies > 0
     }
 
-    /// Identifies the caller of `request`.
+    /// Identifies the caller of `request`, whose token has this identity, and stores it with the request for
+    /// [`of`](Self::of).
     ///
-    /// A token with a valid signature is stored with the request, so it is not verified twice. Only the database knows
-    /// whether the account has revoked it. Until the database has confirmed a token, its requests count against the
-    /// network. So a revoked token cannot use up its owner's rate limit.
-    pub(crate) fn identify(&self, request: &ServiceRequest) -> Caller {
-        let viewer = Viewer::of(request.request()).unwrap_or(Viewer(None));
-        let account = viewer.0.filter(|caller| self.is_confirmed(*caller)).map(|caller| caller.id);
-        if viewer.0.is_some() {
-            request.extensions_mut().insert(viewer);
-        }
-        Caller { account, network: self.network(request.request()) }
+    /// Only the database knows whether the account has revoked its token. Until the database has confirmed a token, its
+    /// requests count against the network. So a revoked token cannot use up its owner's rate limit.
+    pub(crate) fn identify(&self, request: &HttpRequest, token: Option<Identity>) -> Caller {
+        let account = token.filter(|token| self.is_confirmed(*token)).map(|token| token.id);
+        let caller = Caller { account, network: self.network(request) };
+        request.extensions_mut().insert(caller);
+        caller
+    }
+
+    /// The caller of `request`: the stored one, or the network alone where no route has identified the caller.
+    pub(crate) fn of(&self, request: &HttpRequest) -> Caller {
+        let stored = request.extensions().get().copied();
+        stored.unwrap_or_else(|| Caller { account: None, network: self.network(request) })
     }
 
     /// The network that `request` comes from.
-    pub(crate) fn network(&self, request: &HttpRequest) -> Option<IpAddr> {
+    fn network(&self, request: &HttpRequest) -> Option<IpAddr> {
         self.address(request).map(network)
     }
 
@@ -158,8 +175,40 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use actix_web::test::TestRequest;
+    use feed_core::users::Identity;
 
-    use super::{Callers, address_in, network};
+    use super::{Caller, CallerKey, Callers, address_in, network};
+
+    #[test]
+    fn a_callers_key_is_the_confirmed_account_else_the_network() {
+        let callers = Callers::new(0);
+        let request =
+            || TestRequest::default().peer_addr("192.0.2.1:1000".parse().unwrap()).to_http_request();
+        let token = Identity { id: 7, key: 70 };
+        let on_network = Some(CallerKey::Network([192, 0, 2, 1].into()));
+        let key = |token| callers.identify(&request(), token).key();
+        assert_eq!(key(None), on_network);
+        assert_eq!(key(Some(token)), on_network, "not confirmed yet");
+        callers.confirm(token);
+        assert_eq!(key(Some(token)), Some(CallerKey::Account(7)));
+        assert_eq!(key(Some(Identity { key: 71, ..token })), on_network, "another key of the account");
+        callers.refute(token);
+        assert_eq!(key(Some(token)), on_network);
+        assert_eq!(Caller { account: None, network: None }.key(), None);
+    }
+
+    #[test]
+    fn a_request_keeps_the_caller_that_its_route_has_identified() {
+        let callers = Callers::new(0);
+        let request = TestRequest::default().peer_addr("192.0.2.1:1000".parse().unwrap()).to_http_request();
+        let unidentified = callers.of(&request);
+        assert_eq!(unidentified, Caller { account: None, network: Some([192, 0, 2, 1].into()) });
+        let token = Identity { id: 7, key: 70 };
+        callers.confirm(token);
+        let identified = callers.identify(&request, Some(token));
+        callers.refute(token);
+        assert_eq!(callers.of(&request), identified);
+    }
 
     #[test]
     fn a_network_is_one_caller() {

@@ -7,12 +7,12 @@ use actix_web::body::{BodyStream, MessageBody};
 use actix_web::dev::Payload;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::rt::time::timeout;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, web};
 use feed_core::Error;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::caller::Caller;
+use crate::ids::{POSITIVE, positive};
 use crate::in_flight::ArrivingBody;
 use crate::problem::ApiError;
 use crate::state::State;
@@ -40,8 +40,7 @@ impl<T: DeserializeOwned + garde::Validate<Context = ()> + 'static> FromRequest 
         let Some(state) = request.app_data::<web::Data<State>>() else {
             return Box::pin(ready(Err(Error::Internal("no state".into()).into())));
         };
-        let (time, mut arriving) =
-            (state.receive, state.in_flight.body(request.extensions().get::<Caller>()));
+        let (time, mut arriving) = (state.receive, state.in_flight.body(state.callers.of(request)));
         let payload = payload.take();
         Box::pin(async move {
             let bytes = timeout(time, receive(payload, &mut arriving)).await;
@@ -154,12 +153,4 @@ impl FromRequest for PathId {
         let id = request.match_info().get("id").and_then(positive);
         ready(id.map(Self).ok_or_else(|| Error::invalid("id", POSITIVE).into()))
     }
-}
-
-pub(crate) const POSITIVE: &str = "must be a positive integer";
-
-/// Parses a positive integer of ASCII digits only: no sign, no spaces, no digits of other scripts.
-pub(crate) fn positive(text: &str) -> Option<i64> {
-    let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    text.parse().ok().filter(|id| is_digits && *id > 0)
 }

@@ -5,10 +5,9 @@
 //! Until then these limits apply: the bytes of all bodies together bound the memory, and no caller can use all of it.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, CallerKey};
 use crate::config::LimitConfig;
 use crate::problem::{ApiError, Busy};
 
@@ -37,21 +36,7 @@ pub struct InFlight {
 struct Counts {
     bytes: usize,
     /// Only callers who have something in flight.
-    callers: HashMap<Key, CallerCounts>,
-}
-
-/// The caller that something counts against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Account(i64),
-    Network(IpAddr),
-}
-
-impl Key {
-    /// None for a caller without an account and without a known address. Such callers are not counted.
-    fn of(caller: &Caller) -> Option<Self> {
-        caller.account.map(Self::Account).or(caller.network.map(Self::Network))
-    }
+    callers: HashMap<CallerKey, CallerCounts>,
 }
 
 /// The counts of one caller.
@@ -74,10 +59,12 @@ impl InFlight {
 
     /// Begins a request of `caller`. It is in flight until the returned value is dropped.
     ///
+    /// A caller without a key has no limit of its own.
+    ///
     /// # Errors
     /// [`ApiError::TooManyAtOnce`] where the caller has reached its limit.
-    pub(crate) fn begin(self: &Arc<Self>, caller: &Caller) -> Result<InFlightRequest, ApiError> {
-        let key = Key::of(caller);
+    pub(crate) fn begin(self: &Arc<Self>, caller: Caller) -> Result<InFlightRequest, ApiError> {
+        let key = caller.key();
         if let Some(key) = key {
             let mut counts = self.counts();
             let mut own = counts.of(key);
@@ -91,8 +78,8 @@ impl InFlight {
     }
 
     /// Begins a body of `caller`, of which nothing has arrived yet.
-    pub(crate) fn body(self: &Arc<Self>, caller: Option<&Caller>) -> ArrivingBody {
-        ArrivingBody { in_flight: self.clone(), key: caller.and_then(Key::of), received: 0 }
+    pub(crate) fn body(self: &Arc<Self>, caller: Caller) -> ArrivingBody {
+        ArrivingBody { in_flight: self.clone(), key: caller.key(), received: 0 }
     }
 
     /// Reserves the bytes of a response to `caller` until the returned value is dropped.
@@ -104,10 +91,10 @@ impl InFlight {
     /// exceed the limit.
     pub(crate) fn response(
         self: &Arc<Self>,
-        caller: &Caller,
+        caller: Caller,
         bytes: usize,
     ) -> Result<LeavingResponse, ApiError> {
-        let (key, bytes) = (Key::of(caller), bytes.saturating_sub(FREE_RESPONSE));
+        let (key, bytes) = (caller.key(), bytes.saturating_sub(FREE_RESPONSE));
         if bytes > 0 {
             self.reserve(key, bytes)?;
         }
@@ -119,7 +106,7 @@ impl InFlight {
     }
 
     /// Counts `bytes` more of a body, if the limits allow it.
-    fn reserve(&self, key: Option<Key>, bytes: usize) -> Result<(), ApiError> {
+    fn reserve(&self, key: Option<CallerKey>, bytes: usize) -> Result<(), ApiError> {
         let mut counts = self.counts();
         let own = key.map(|key| (key, counts.of(key)));
         if own.is_some_and(|(_, own)| own.bytes + bytes > self.bytes / SHARE) {
@@ -137,12 +124,12 @@ impl InFlight {
 }
 
 impl Counts {
-    fn of(&self, key: Key) -> CallerCounts {
+    fn of(&self, key: CallerKey) -> CallerCounts {
         self.callers.get(&key).copied().unwrap_or_default()
     }
 
     /// Subtracts from the counts, and removes callers who have nothing in flight any more.
-    fn release(&mut self, key: Option<Key>, CallerCounts { requests, bytes }: CallerCounts) {
+    fn release(&mut self, key: Option<CallerKey>, CallerCounts { requests, bytes }: CallerCounts) {
         self.bytes -= bytes;
         let Some(key) = key else { return };
         let own = self.of(key);
@@ -159,7 +146,7 @@ impl Counts {
 #[derive(Debug)]
 pub(crate) struct InFlightRequest {
     in_flight: Arc<InFlight>,
-    key: Option<Key>,
+    key: Option<CallerKey>,
 }
 
 impl Drop for InFlightRequest {
@@ -172,7 +159,7 @@ impl Drop for InFlightRequest {
 #[derive(Debug)]
 pub(crate) struct LeavingResponse {
     in_flight: Arc<InFlight>,
-    key: Option<Key>,
+    key: Option<CallerKey>,
     bytes: usize,
 }
 
@@ -186,7 +173,7 @@ impl Drop for LeavingResponse {
 #[derive(Debug)]
 pub(crate) struct ArrivingBody {
     in_flight: Arc<InFlight>,
-    key: Option<Key>,
+    key: Option<CallerKey>,
     received: usize,
 }
 
@@ -244,11 +231,11 @@ mod tests {
         let in_flight = limits();
         let stranger = Caller { account: None, ..account(1) };
         for caller in [account(1), account(2), stranger] {
-            let first = in_flight.begin(&caller).unwrap();
-            let _second = in_flight.begin(&caller).unwrap();
-            assert!(matches!(in_flight.begin(&caller), Err(ApiError::TooManyAtOnce)));
+            let first = in_flight.begin(caller).unwrap();
+            let _second = in_flight.begin(caller).unwrap();
+            assert!(matches!(in_flight.begin(caller), Err(ApiError::TooManyAtOnce)));
             drop(first);
-            drop(in_flight.begin(&caller).unwrap());
+            drop(in_flight.begin(caller).unwrap());
         }
         assert!(in_flight.counts().callers.is_empty(), "callers with nothing in flight are removed");
     }
@@ -257,23 +244,23 @@ mod tests {
     fn callers_without_a_key_are_not_counted() {
         let in_flight = limits();
         let nobody = Caller { account: None, network: None };
-        let turns: Vec<_> = (0..10).map(|_| in_flight.begin(&nobody).unwrap()).collect();
+        let turns: Vec<_> = (0..10).map(|_| in_flight.begin(nobody).unwrap()).collect();
         drop(turns);
-        let mut body = in_flight.body(Some(&nobody));
+        let mut body = in_flight.body(nobody);
         body.add(FREE + MIB).unwrap();
-        assert!(matches!(in_flight.body(None).add(FREE + 1), Err(ApiError::Busy(Busy::Bodies))));
+        assert!(matches!(in_flight.body(nobody).add(FREE + 1), Err(ApiError::Busy(Busy::Bodies))));
     }
 
     #[test]
     fn a_caller_has_a_share_of_the_bytes_and_short_bodies_cost_nothing() {
         let in_flight = limits();
         let share = MIB / SHARE;
-        let mut bodies: Vec<_> = (1..).map(|id| in_flight.body(Some(&account(id)))).take(SHARE).collect();
+        let mut bodies: Vec<_> = (1..).map(|id| in_flight.body(account(id))).take(SHARE).collect();
         for body in &mut bodies {
             body.add(FREE + share).unwrap();
             assert!(matches!(body.add(1), Err(ApiError::TooManyAtOnce)), "more than its share");
         }
-        let mut more = in_flight.body(Some(&account(0)));
+        let mut more = in_flight.body(account(0));
         more.add(FREE).unwrap();
         assert!(matches!(more.add(1), Err(ApiError::Busy(Busy::Bodies))), "all bytes are in use");
         bodies.pop();

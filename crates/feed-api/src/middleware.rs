@@ -12,7 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, ResponseError, web};
 
-use crate::auth::Confirmed;
+use crate::auth::{Confirmed, Viewer};
 use crate::caller::Caller;
 use crate::compression::Constant;
 use crate::config::{CorsOrigins, CorsPolicy};
@@ -20,7 +20,7 @@ use crate::held_body::HeldBody;
 use crate::in_flight::InFlightRequest;
 use crate::problem::{ApiError, PROBLEM_JSON};
 use crate::rate::{RATELIMIT, RATELIMIT_POLICY};
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 use crate::state::State;
 use crate::telemetry::{REQUEST_ID, SERVER_TIMING};
 
@@ -45,19 +45,19 @@ pub(crate) async fn admit(
             Err(problem) => Ok(request.error_response(problem)),
         };
     };
-    let caller = state.callers.identify(&request);
-    request.extensions_mut().insert(caller);
-    let (left, allowed) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, &caller)) {
+    let token = Viewer::of(request.request()).ok().and_then(|viewer| viewer.0);
+    let caller = state.callers.identify(request.request(), token);
+    let (left, allowed) = match state.limiter.as_ref().and_then(|limiter| limiter.count(class, caller)) {
         None => (None, Ok(())),
         Some(Ok(left)) => (Some(left), Ok(())),
         Some(Err(exhausted)) => (Some(exhausted.left()), Err(exhausted.problem())),
     };
     let admitted =
-        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.in_flight.begin(&caller));
+        allowed.and_then(|()| plain_body(request.headers())).and_then(|()| state.in_flight.begin(caller));
     let mut response = match admitted {
         Ok(in_flight) => {
             let response = handle(&state, request, next).await?;
-            counted_until_sent(&state, &caller, in_flight, response)
+            counted_until_sent(&state, caller, in_flight, response)
         }
         Err(problem) => request.error_response(problem),
     };
@@ -76,8 +76,7 @@ pub(crate) async fn count_preflights(
         request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
     let state = request.app_data::<web::Data<State>>().cloned().filter(|_| is_preflight);
     let counted = state.and_then(|state| {
-        let caller = Caller { account: None, network: state.callers.network(request.request()) };
-        state.limiter.as_ref()?.count(RouteClass::Standard, &caller)
+        state.limiter.as_ref()?.count(RouteClass::Standard, state.callers.of(request.request()))
     });
     match counted {
         Some(Err(spent)) => Ok(request.error_response(spent.problem())),
@@ -105,7 +104,7 @@ pub(crate) async fn close_after_429(
 /// A caller who does not read responses would otherwise hold as many as it has connections, whatever their length.
 fn counted_until_sent(
     state: &State,
-    caller: &Caller,
+    caller: Caller,
     request: InFlightRequest,
     response: ServiceResponse<BoxBody>,
 ) -> ServiceResponse<BoxBody> {

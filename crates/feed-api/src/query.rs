@@ -15,7 +15,7 @@ use feed_core::{Error, text};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::extract::{POSITIVE, positive};
+use crate::ids::{POSITIVE, positive};
 use crate::problem::ApiError;
 
 /// Ids in one parameter at most.

@@ -1,6 +1,5 @@
 //! Rate limits of each caller, and the headers that tell them (draft-ietf-httpapi-ratelimit-headers).
 
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,10 +10,10 @@ use governor::state::StateStore;
 use governor::state::keyed::{DashMapStateStore, ShrinkableKeyedStateStore};
 use governor::{Quota, RateLimiter};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, CallerKey};
 use crate::config::{Rate, RateConfig};
 use crate::problem::ApiError;
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 
 pub(crate) const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -55,18 +54,20 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Exhausted`] where the quota is used up.
-    pub(crate) fn count(&self, class: RouteClass, caller: &Caller) -> Option<Result<Remaining, Exhausted>> {
+    pub(crate) fn count(&self, class: RouteClass, caller: Caller) -> Option<Result<Remaining, Exhausted>> {
         match class {
             RouteClass::Health => None,
             RouteClass::SignIn => {
-                let limit = self.sign_ins.as_ref()?;
-                Some(limit.count(Key::Network(caller.network?)))
+                let network = CallerKey::Network(caller.network?);
+                Some(self.sign_ins.as_ref()?.count(network))
             }
             RouteClass::Standard | RouteClass::Session => {
-                if let Some(account) = caller.account {
-                    return Some(self.accounts.as_ref()?.count(Key::Account(account)));
-                }
-                Some(self.addresses.as_ref()?.count(Key::Network(caller.network?)))
+                let key = caller.key()?;
+                let limit = match key {
+                    CallerKey::Account(_) => &self.accounts,
+                    CallerKey::Network(_) => &self.addresses,
+                };
+                Some(limit.as_ref()?.count(key))
             }
         }
     }
@@ -80,40 +81,33 @@ impl Limiter {
     }
 }
 
-/// Whose quota it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Account(i64),
-    Network(IpAddr),
-    /// All callers beyond the first [`CALLERS`].
-    Others,
-}
-
 /// A rate limit, with a quota for each caller.
 #[derive(Debug)]
 struct Limit {
     name: &'static str,
     most: NonZeroU32,
-    limiter: RateLimiter<Key, Known, DefaultClock, StateInformationMiddleware>,
+    limiter: RateLimiter<CallerKey, Known, DefaultClock, StateInformationMiddleware>,
 }
 
-/// The state of each known caller's quota. It keeps at most [`CALLERS`] of them and one for all others.
+/// The state of each known caller's quota. It keeps at most [`CALLERS`] of them, and one for all others under the key
+/// `None`.
 #[derive(Debug, Default)]
-struct Known(DashMapStateStore<Key>);
+struct Known(DashMapStateStore<Option<CallerKey>>);
 
 impl StateStore for Known {
-    type Key = Key;
+    type Key = CallerKey;
 
-    fn measure_and_replace<T, F, E>(&self, key: &Key, measure: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, key: &CallerKey, measure: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let is_told_apart = self.0.contains_key(key) || self.0.len() < CALLERS;
-        self.0.measure_and_replace(if is_told_apart { key } else { &Key::Others }, measure)
+        let key = Some(*key);
+        let is_told_apart = self.0.contains_key(&key) || self.0.len() < CALLERS;
+        self.0.measure_and_replace(&key.filter(|_| is_told_apart), measure)
     }
 }
 
-impl ShrinkableKeyedStateStore<Key> for Known {
+impl ShrinkableKeyedStateStore<CallerKey> for Known {
     fn retain_recent(&self, drop_below: Nanos) {
         self.0.retain_recent(drop_below);
     }
@@ -154,7 +148,7 @@ impl Limit {
         Some(Self { name, most, limiter })
     }
 
-    fn count(&self, key: Key) -> Result<Remaining, Exhausted> {
+    fn count(&self, key: CallerKey) -> Result<Remaining, Exhausted> {
         let left = |requests| Remaining { name: self.name, most: self.most.get(), requests };
         match self.limiter.check_key(&key) {
             Ok(state) => Ok(left(state.remaining_burst_capacity())),
@@ -196,19 +190,19 @@ impl Exhausted {
 
 #[cfg(test)]
 mod tests {
-    use super::{CALLERS, Key, Limit, Limiter};
-    use crate::caller::Caller;
+    use super::{CALLERS, Limit, Limiter};
+    use crate::caller::{Caller, CallerKey};
     use crate::config::{Rate, RateConfig};
-    use crate::routes::RouteClass;
+    use crate::route_class::RouteClass;
 
     #[test]
     fn a_quota_is_used_up_and_refills() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
-        let left: Vec<_> = (0..3).map(|_| limit.count(Key::Account(1)).unwrap().requests).collect();
+        let left: Vec<_> = (0..3).map(|_| limit.count(CallerKey::Account(1)).unwrap().requests).collect();
         assert_eq!(left, [2, 1, 0]);
-        let exhausted = limit.count(Key::Account(1)).unwrap_err();
+        let exhausted = limit.count(CallerKey::Account(1)).unwrap_err();
         assert!((1..=20).contains(&exhausted.wait), "one of three a minute: {}", exhausted.wait);
-        assert_eq!(limit.count(Key::Account(2)).unwrap().requests, 2);
+        assert_eq!(limit.count(CallerKey::Account(2)).unwrap().requests, 2);
     }
 
     #[test]
@@ -219,7 +213,7 @@ mod tests {
         let limits =
             [&limiter.accounts, &limiter.addresses, &limiter.sign_ins].map(|limit| limit.as_ref().unwrap());
         for limit in limits {
-            limit.count(Key::Account(1)).unwrap();
+            limit.count(CallerKey::Account(1)).unwrap();
         }
         while limits.iter().any(|limit| !limit.limiter.is_empty()) {
             limiter.forget();
@@ -230,13 +224,13 @@ mod tests {
     fn memory_is_bounded_for_any_number_of_callers() {
         let limit = Limit::new("caller", Rate(std::num::NonZeroU32::new(3))).unwrap();
         for user in (0..).take(CALLERS + 1_000) {
-            let _ = limit.count(Key::Account(user));
+            let _ = limit.count(CallerKey::Account(user));
         }
         assert!(limit.limiter.len() <= CALLERS + 1);
-        assert!(limit.count(Key::Account(-1)).is_err(), "callers beyond the bound share a quota");
-        assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 1, "known callers keep their own");
-        assert_eq!(limit.count(Key::Account(7)).unwrap().requests, 0);
-        assert!(limit.count(Key::Account(7)).is_err());
+        assert!(limit.count(CallerKey::Account(-1)).is_err(), "callers beyond the bound share a quota");
+        assert_eq!(limit.count(CallerKey::Account(7)).unwrap().requests, 1, "known callers keep their own");
+        assert_eq!(limit.count(CallerKey::Account(7)).unwrap().requests, 0);
+        assert!(limit.count(CallerKey::Account(7)).is_err());
     }
 
     #[test]
@@ -246,7 +240,7 @@ mod tests {
             Limiter::new(&RateConfig { rate_limit: rate, auth_rate_limit: rate, proxies: 0 }).unwrap();
         let count = |account, address: Option<u32>| {
             let network = address.map(|address| std::net::Ipv4Addr::from(address).into());
-            limiter.count(RouteClass::Standard, &Caller { account, network }).unwrap()
+            limiter.count(RouteClass::Standard, Caller { account, network }).unwrap()
         };
         for address in (1 << 24..).take(CALLERS + 10) {
             let _ = count(None, Some(address));

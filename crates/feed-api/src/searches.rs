@@ -10,18 +10,17 @@
 
 use std::collections::HashMap;
 use std::future::{Future, pending, poll_fn};
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use actix_web::{HttpMessage, HttpRequest};
+use actix_web::HttpRequest;
 use feed_core::db::{CancelToken, Database};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
-use crate::caller::Caller;
+use crate::caller::{CallerKey, Callers};
 use crate::concurrency::ConcurrencyLimit;
 use crate::connection::Disconnect;
 use crate::problem::{ApiError, Busy};
@@ -36,21 +35,13 @@ pub(crate) struct Searcher {
     disconnect: Option<Disconnect>,
 }
 
-/// The caller that a search counts against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Account(i64),
-    Network(Option<IpAddr>),
-}
+/// The caller that a search counts against. All callers of whom nothing is known are one.
+type Key = Option<CallerKey>;
 
 impl Searcher {
     /// The caller of `request`.
-    pub(crate) fn of(request: &HttpRequest) -> Self {
-        let caller = request.extensions().get::<Caller>().copied();
-        let account = caller.and_then(|caller| caller.account);
-        let network = caller.and_then(|caller| caller.network);
-        let key = account.map_or(Key::Network(network), Key::Account);
-        Self { key, disconnect: request.conn_data::<Disconnect>().cloned() }
+    pub(crate) fn of(request: &HttpRequest, callers: &Callers) -> Self {
+        Self { key: callers.of(request).key(), disconnect: request.conn_data::<Disconnect>().cloned() }
     }
 }
 
@@ -61,10 +52,10 @@ pub struct Searches {
     /// How many searches wait at most, and how long each of them.
     queue: usize,
     max_wait: Duration,
-    callers: Callers,
+    callers: SearchesByCaller,
 }
 
-type Callers = Arc<Mutex<HashMap<Key, CallerSearches>>>;
+type SearchesByCaller = Arc<Mutex<HashMap<Key, CallerSearches>>>;
 
 /// The searches of one caller that are in flight.
 #[derive(Debug)]
@@ -115,7 +106,7 @@ impl Searches {
     }
 }
 
-fn lock(callers: &Callers) -> MutexGuard<'_, HashMap<Key, CallerSearches>> {
+fn lock(callers: &SearchesByCaller) -> MutexGuard<'_, HashMap<Key, CallerSearches>> {
     callers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -140,7 +131,7 @@ pub(crate) struct SearchPermit {
 /// A search's entry in the list of its caller. It is removed once both the search and its permit are dropped.
 #[derive(Debug)]
 struct Registration {
-    callers: Callers,
+    callers: SearchesByCaller,
     key: Key,
     number: u64,
 }
@@ -164,8 +155,8 @@ impl Search {
     /// [`ApiError::Busy`] where the queue is full or the time to wait is over.
     pub(crate) async fn permit(&self) -> Result<SearchPermit, ApiError> {
         let share = match self.registration.key {
-            Key::Account(_) => None,
-            Key::Network(_) => Some(self.share.acquire().await?),
+            Some(CallerKey::Account(_)) => None,
+            Some(CallerKey::Network(_)) | None => Some(self.share.acquire().await?),
         };
         let permit = if let Ok(permit) = self.limit.try_acquire() {
             permit
@@ -179,7 +170,7 @@ impl Search {
     /// Tells the account's older searches that they were superseded.
     fn supersede(&self) {
         let Registration { callers, key, number } = &*self.registration;
-        if let Key::Account(_) = key
+        if let Some(CallerKey::Account(_)) = key
             && let Some(own) = lock(callers).get(key)
         {
             let older = own.searches.iter().take_while(|(other, _)| other < number);
@@ -242,7 +233,8 @@ mod tests {
 
     use actix_web::rt::{spawn, task::yield_now};
 
-    use super::{Key, SHARE, Search, Searcher, Searches, lock};
+    use super::{SHARE, Search, Searcher, Searches, lock};
+    use crate::caller::CallerKey;
     use crate::problem::ApiError;
 
     fn run<T>(work: impl Future<Output = T>) -> T {
@@ -254,11 +246,11 @@ mod tests {
     }
 
     fn account(account: i64) -> Searcher {
-        Searcher { key: Key::Account(account), disconnect: None }
+        Searcher { key: Some(CallerKey::Account(account)), disconnect: None }
     }
 
     fn network(address: &str) -> Searcher {
-        Searcher { key: Key::Network(Some(address.parse().unwrap())), disconnect: None }
+        Searcher { key: Some(CallerKey::Network(address.parse().unwrap())), disconnect: None }
     }
 
     async fn is_superseded(search: &Search) -> bool {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::rt::time::timeout;
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpRequest, web};
 use feed_core::Error;
 use feed_core::attempts::Attempts;
 use feed_core::clock::Clock;
@@ -16,7 +16,7 @@ use feed_core::page::CursorKey;
 use feed_core::validator::TagKey;
 use tokio::sync::Mutex;
 
-use crate::caller::{Caller, Callers};
+use crate::caller::Callers;
 use crate::concurrency::ConcurrencyLimit;
 use crate::config::{Secret, Secrets, ServeConfig, StartError};
 use crate::in_flight::InFlight;
@@ -24,7 +24,7 @@ use crate::log_throttle::LogThrottle;
 use crate::metrics::Metrics;
 use crate::problem::{ApiError, Busy};
 use crate::rate::Limiter;
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 use crate::searches::{CancelOnDrop, Searcher, Searches};
 use crate::tokens::Tokens;
 use crate::usage;
@@ -174,8 +174,7 @@ impl State {
     /// [`ApiError::TooMany`].
     pub(crate) fn count_sign_in(&self, request: &HttpRequest) -> Result<(), ApiError> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
-        let caller = request.extensions().get::<Caller>().copied();
-        match caller.and_then(|caller| limiter.count(RouteClass::SignIn, &caller)) {
+        match limiter.count(RouteClass::SignIn, self.callers.of(request)) {
             Some(Err(spent)) => Err(spent.problem()),
             _ => Ok(()),
         }

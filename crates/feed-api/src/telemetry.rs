@@ -9,9 +9,8 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 
-use crate::caller::Caller;
 use crate::problem::ApiError;
-use crate::routes::RouteClass;
+use crate::route_class::RouteClass;
 use crate::state::State;
 use crate::usage::{self, RequestUsage};
 
@@ -68,8 +67,7 @@ fn line(response: &ServiceResponse<impl MessageBody>, state: &State) -> Option<u
     if !is_health && !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
         return Some(0);
     }
-    let caller = request.extensions().get().copied();
-    let caller = caller.unwrap_or_else(|| Caller { account: None, network: state.callers.network(request) });
+    let caller = state.callers.of(request).key();
     let repeated = state.log_throttle.count(&(caller, is_health, status));
     if repeated.is_none() {
         state.metrics.suppressed_line();

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::extract::positive;
+use crate::ids::positive;
 
 /// Signs and verifies tokens: JWT with HS256.
 #[derive(Clone)]

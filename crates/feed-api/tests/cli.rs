@@ -1,8 +1,6 @@
 //! The binary as an operator meets it.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod binary;
-
 use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader, Read};
@@ -12,9 +10,14 @@ use std::process::{Command, Output, Stdio};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::SECRET;
+use feed_test::binary::{self, Running, signal};
 use pretty_assertions::assert_eq;
 
-use binary::{Running, SECRET, feed_api, signal};
+/// The binary, without the configuration of whoever runs the tests.
+fn feed_api(arguments: &[&str]) -> Command {
+    binary::command(env!("CARGO_BIN_EXE_feed-api"), arguments)
+}
 
 /// Asserts exit code 1 with one line on stderr, and returns it.
 #[track_caller]

@@ -1,19 +1,22 @@
 //! Secrets on the command line, in the environment and in files, and what an operator does for an account.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod binary;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::SECRET;
+use feed_test::binary::{self, Running};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use binary::{Running, SECRET, feed_api};
-
 const OLDER: &str = "an older secret of these tests, 32 bytes";
+
+/// The binary, without the configuration of whoever runs the tests.
+fn feed_api(arguments: &[&str]) -> Command {
+    binary::command(env!("CARGO_BIN_EXE_feed-api"), arguments)
+}
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()

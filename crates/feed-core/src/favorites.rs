@@ -48,7 +48,7 @@ pub fn favorite(
         other => other?,
     };
     if inserted == 1 {
-        crate::users::move_relations_version(connection, user)?;
+        relations::move_relations_version(connection, user)?;
         return Ok((favorite, true));
     }
     // The row existed already. Only a deletion of its flyer can remove it now: the user's own calls wait for the lock.
@@ -84,7 +84,7 @@ pub fn unfavorite(connection: &mut Db, caller: Identity, flyer: i64) -> Result<(
     let user = crate::users::lock(connection, caller)?;
     match diesel::delete(favorites::table.find((user, flyer))).named("unfavorite").execute(connection)? {
         0 => Ok(()),
-        _ => crate::users::move_relations_version(connection, user),
+        _ => relations::move_relations_version(connection, user),
     }
 }
 

@@ -21,15 +21,32 @@ use crate::users::Identity;
 pub struct NewFlyer {
     /// The title: 1 to 200 characters.
     #[garde(custom(rules::characters(1, 200)))]
-    #[schema(value_type = String, min_length = 1, max_length = 200, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Fresh bread")]
+    #[schema(
+        value_type = String,
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000]*\S[^\u0000]*$",
+        example = "Fresh bread"
+    )]
     pub title: Trimmed,
     /// The text: at most 2,000 characters.
     #[garde(custom(rules::characters(0, 2_000)))]
-    #[schema(value_type = String, max_length = 2000, pattern = r"^[^\u0000]*$", example = "Every day from six.")]
+    #[schema(
+        value_type = String,
+        max_length = 2000,
+        pattern = r"^[^\u0000]*$",
+        example = "Every day from six."
+    )]
     pub description: Trimmed,
     /// The address: 1 to 500 characters.
     #[garde(custom(rules::characters(1, 500)))]
-    #[schema(value_type = String, min_length = 1, max_length = 500, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Bahnhofstrasse 1, Zürich")]
+    #[schema(
+        value_type = String,
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*\S[^\u0000]*$",
+        example = "Bahnhofstrasse 1, Zürich"
+    )]
     pub location_address: Trimmed,
     /// The latitude in WGS 84 degrees.
     #[garde(custom(rules::degrees(90.0)))]
@@ -66,7 +83,13 @@ pub struct NewFlyer {
 pub struct NewImage {
     /// An absolute http or https URL of at most 2,048 bytes.
     #[garde(custom(rules::http_url))]
-    #[schema(value_type = String, format = Uri, pattern = r"^https?://", max_length = 2048, example = "https://images.example.org/bread.jpg")]
+    #[schema(
+        value_type = String,
+        format = Uri,
+        pattern = r"^https?://",
+        max_length = 2048,
+        example = "https://images.example.org/bread.jpg"
+    )]
     pub url: Trimmed,
 }
 
@@ -76,17 +99,37 @@ pub struct FlyerChange {
     /// The title: 1 to 200 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(1, 200))))]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 200, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Fresh bread")]
+    #[schema(
+        value_type = String,
+        required = false,
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000]*\S[^\u0000]*$",
+        example = "Fresh bread"
+    )]
     pub title: Option<Trimmed>,
     /// The text: at most 2,000 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(0, 2_000))))]
-    #[schema(value_type = String, required = false, max_length = 2000, pattern = r"^[^\u0000]*$", example = "Every day from six.")]
+    #[schema(
+        value_type = String,
+        required = false,
+        max_length = 2000,
+        pattern = r"^[^\u0000]*$",
+        example = "Every day from six."
+    )]
     pub description: Option<Trimmed>,
     /// The address: 1 to 500 characters.
     #[serde(default, deserialize_with = "rules::given")]
     #[garde(inner(custom(rules::characters(1, 500))))]
-    #[schema(value_type = String, required = false, min_length = 1, max_length = 500, pattern = r"^[^\u0000]*\S[^\u0000]*$", example = "Bahnhofstrasse 1, Zürich")]
+    #[schema(
+        value_type = String,
+        required = false,
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000]*\S[^\u0000]*$",
+        example = "Bahnhofstrasse 1, Zürich"
+    )]
     pub location_address: Option<Trimmed>,
     /// The latitude in WGS 84 degrees.
     #[serde(default, deserialize_with = "rules::given")]
@@ -111,7 +154,13 @@ pub struct FlyerChange {
     /// 1 to 3.
     #[serde(default, deserialize_with = "rules::given_list::<1, 3, _, _>")]
     #[garde(inner(custom(rules::entries(1, 3))))]
-    #[schema(value_type = Vec<Category>, required = false, min_items = 1, max_items = 3, example = json!(["service"]))]
+    #[schema(
+        value_type = Vec<Category>,
+        required = false,
+        min_items = 1,
+        max_items = 3,
+        example = json!(["service"])
+    )]
     pub categories: Option<Vec<Category>>,
     /// 1 to 5 images, in the order in which they are shown. They replace all previous images.
     #[serde(default, deserialize_with = "rules::given_list::<1, 5, _, _>")]

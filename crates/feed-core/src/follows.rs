@@ -62,7 +62,7 @@ pub fn follow(
         other => other?,
     };
     if inserted == 1 {
-        crate::users::move_relations_version(connection, follower)?;
+        relations::move_relations_version(connection, follower)?;
         return Ok((follow, true));
     }
     // The row existed already. Only a deletion of the creator's account can remove it now: the follower's own calls
@@ -83,7 +83,7 @@ pub fn unfollow(connection: &mut Db, caller: Identity, followed: i64) -> Result<
     let follower = crate::users::lock(connection, caller)?;
     match diesel::delete(follows::table.find((follower, followed))).named("unfollow").execute(connection)? {
         0 => Ok(()),
-        _ => crate::users::move_relations_version(connection, follower),
+        _ => relations::move_relations_version(connection, follower),
     }
 }
 

@@ -104,7 +104,8 @@ pub struct Cursor {
 impl Cursor {
     /// The cursor at the same gap in the opposite direction.
     ///
-    /// The row of the position was excluded and must now be included. Moving the id by one does that.
+    /// The row of the position was excluded and must now be included. Moving the id by one does that, because the ids of
+    /// equal times descend in every list.
     fn reversed(self) -> Self {
         let id = match self.direction {
             Direction::Forward => self.position.id.saturating_sub(1),

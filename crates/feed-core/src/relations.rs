@@ -1,4 +1,4 @@
-//! Pages of a user's relations, most recent first: all favorites, or all follows.
+//! What favorites and follows have in common: pages of a user's relations, most recent first, and their version.
 
 use chrono::NaiveDateTime;
 use diesel::prelude::*;
@@ -7,7 +7,8 @@ use diesel::sql_types::{BigInt, Timestamp};
 use crate::db::{Db, Engine};
 use crate::error::Result;
 use crate::page::{COUNT_LIMIT, Count, Direction, Page, PageRequest, Position};
-use crate::sql::{Statement, Value, by_index};
+use crate::schema::users;
+use crate::sql::{Name as _, Statement, Value, by_index};
 
 /// The columns of a page: the id at the other end of a relation, and the time when it was created.
 pub type RelationColumns = (BigInt, Timestamp);
@@ -86,4 +87,16 @@ impl Relations {
         )
         .named("relations_count")
     }
+}
+
+/// Moves the version of a user's favorites and follows. It must run in the transaction that changes them.
+///
+/// The step is random: see the migration that created the versions.
+pub(crate) fn move_relations_version(connection: &mut Db, user: i64) -> Result<()> {
+    let step = 1 + i64::from(rand::random::<u32>() >> 12);
+    diesel::update(users::table.find(user))
+        .set(users::relations_version.eq(users::relations_version + step))
+        .named("move_relations_version")
+        .execute(connection)?;
+    Ok(())
 }

@@ -1,12 +1,12 @@
-//! The values of binds, read back from Diesel's debug text of them.
+//! Parses the values of binds from Diesel's debug text.
 //!
-//! Diesel shows an instrumentation no values, only their `Debug` text. That is enough for numbers, booleans,
-//! strings, chrono's dates and times, lists of these and bytes; whatever is not surely one of them is
-//! refused.
+//! Diesel gives an instrumentation only the `Debug` text of the binds, not their values. The text is enough for
+//! numbers, booleans, strings, bytes, chrono's dates and times, and lists of these. Text that could also be something
+//! else is an error.
 
 use crate::error::Error;
 
-/// A value as its debug text shows it. Numbers and times keep their text, which loses nothing.
+/// The value of a bind, parsed from its debug text. Floats and times stay text, so that they lose no digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value {
     Null,
@@ -14,22 +14,21 @@ pub(crate) enum Value {
     Int(i64),
     Float(String),
     Text(String),
-    Moment(Moment),
+    DateTime(DateTime),
     List(Vec<Value>),
 }
 
-/// A date, a time of day, or both: with `T` between them and perhaps an offset after them, as chrono writes
-/// them.
+/// A date, a time of day, or both. chrono writes both with `T` between them and an optional offset after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct DateTime {
     pub date: Option<String>,
     pub time: Option<String>,
-    /// `Z` or `±hh:mm`.
+    /// The offset from UTC: `Z` or `±hh:mm`.
     pub offset: Option<String>,
 }
 
-/// The text and the binds of a [`diesel::query_builder::DebugQuery`] in its `Debug` form, or the text alone
-/// of a batch.
+/// Splits the `Debug` text of a [`diesel::query_builder::DebugQuery`] into SQL and binds. A batch has no binds: its
+/// debug text is a string.
 pub(crate) fn split_debug_query(debug: &str) -> Option<(String, String)> {
     let mut reader = Reader { rest: debug };
     if !reader.skip("Query { sql: ") {
@@ -41,16 +40,16 @@ pub(crate) fn split_debug_query(debug: &str) -> Option<(String, String)> {
     Some((sql.trim().to_owned(), binds.to_owned()))
 }
 
-/// Reads the list of a statement's binds.
+/// Parses the list of a statement's binds.
 ///
 /// # Errors
-/// [`Error::Binds`] when one is of no kind that is known.
+/// [`Error::Binds`] when a bind is of no supported kind.
 pub(crate) fn parse(binds: &str) -> Result<Vec<Value>, Error> {
     let fail = |reason: String| Error::Binds { binds: binds.to_owned(), reason };
     let mut reader = Reader { rest: binds };
     match reader.value().map_err(fail)? {
         Value::List(values) if reader.rest.is_empty() => Ok(values),
-        _ => Err(fail("this is no list".to_owned())),
+        _ => Err(fail("the text is not a list".to_owned())),
     }
 }
 
@@ -98,7 +97,7 @@ impl Reader<'_> {
         Ok(Value::List(values))
     }
 
-    /// A string in quotes with Rust's escapes.
+    /// A string in double quotes, with Rust's escapes.
     fn string(&mut self) -> Result<String, String> {
         let unfinished = || "a string does not end".to_owned();
         let mut chars = self.rest.strip_prefix('"').ok_or_else(unfinished)?.chars();
@@ -148,14 +147,14 @@ fn word_value(word: &str) -> Option<Value> {
     if is_number && let Ok(int) = word.parse() {
         return Some(Value::Int(int));
     }
-    // Rust writes a whole float as 1.0 or 1e16: without either it was an integer, of more than 64 bits.
+    // Rust writes a whole float as 1.0 or 1e16. A number with neither `.` nor `e` is an integer of more than 64 bits.
     if is_number && word.contains(['.', 'e']) && word.parse::<f64>().is_ok() {
         return Some(Value::Float(word.to_owned()));
     }
-    moment(word).map(Value::Moment)
+    date_time(word).map(Value::DateTime)
 }
 
-fn moment(word: &str) -> Option<Moment> {
+fn date_time(word: &str) -> Option<DateTime> {
     let (date, rest) = match word.split_once('T') {
         Some((date, rest)) => (Some(date), Some(rest)),
         None if word.contains(':') => (None, Some(word)),
@@ -166,9 +165,9 @@ fn moment(word: &str) -> Option<Moment> {
         (Some(rest), Some(at)) => (Some(&rest[..at]), Some(&rest[at..])),
         (time, _) => (time, None),
     };
-    // The year has four digits: chrono writes one before 0 or after 9999 with a sign.
+    // Only years of four digits. chrono writes years before 0 and after 9999 with a sign.
     let is_date = |text: &str| has_form(text, "dddd-dd-dd");
-    // Second 60 is a leap second, which neither database has.
+    // Second 60 is a leap second. Neither database supports it.
     let is_time = |text: &str| {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         has_form(whole, "dd:dd:dd")
@@ -178,14 +177,14 @@ fn moment(word: &str) -> Option<Moment> {
     };
     let is_offset =
         |text: &str| text == "Z" || has_form(text.trim_start_matches(['+', '-']), "dd:dd") && text.len() == 6;
-    (date.is_none_or(is_date) && time.is_none_or(is_time) && offset.is_none_or(is_offset)).then(|| Moment {
+    (date.is_none_or(is_date) && time.is_none_or(is_time) && offset.is_none_or(is_offset)).then(|| DateTime {
         date: date.map(str::to_owned),
         time: time.map(str::to_owned),
         offset: offset.map(str::to_owned),
     })
 }
 
-/// Whether `text` is `form`, in which `d` stands for any digit.
+/// Whether `text` has the form `form`, where `d` stands for any digit.
 fn has_form(text: &str, form: &str) -> bool {
     text.len() == form.len()
         && text.chars().zip(form.chars()).all(|(c, f)| if f == 'd' { c.is_ascii_digit() } else { c == f })
@@ -193,11 +192,11 @@ fn has_form(text: &str, form: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Moment, Value, parse, split_debug_query};
+    use super::{DateTime, Value, parse, split_debug_query};
 
-    fn moment(date: Option<&str>, time: Option<&str>, offset: Option<&str>) -> Value {
+    fn date_time(date: Option<&str>, time: Option<&str>, offset: Option<&str>) -> Value {
         let own = |text: Option<&str>| text.map(str::to_owned);
-        Value::Moment(Moment { date: own(date), time: own(time), offset: own(offset) })
+        Value::DateTime(DateTime { date: own(date), time: own(time), offset: own(offset) })
     }
 
     #[test]
@@ -215,11 +214,14 @@ mod tests {
                 r#""a\"b\\c\n\u{301}, ] -- binds: [1]""#,
                 Value::Text("a\"b\\c\n\u{301}, ] -- binds: [1]".into()),
             ),
-            ("2026-05-28T20:26:40", moment(Some("2026-05-28"), Some("20:26:40"), None)),
-            ("2026-05-28T20:26:40.000123Z", moment(Some("2026-05-28"), Some("20:26:40.000123"), Some("Z"))),
-            ("2026-05-28T20:26:40-02:00", moment(Some("2026-05-28"), Some("20:26:40"), Some("-02:00"))),
-            ("2026-05-28", moment(Some("2026-05-28"), None, None)),
-            ("20:26:40.5", moment(None, Some("20:26:40.5"), None)),
+            ("2026-05-28T20:26:40", date_time(Some("2026-05-28"), Some("20:26:40"), None)),
+            (
+                "2026-05-28T20:26:40.000123Z",
+                date_time(Some("2026-05-28"), Some("20:26:40.000123"), Some("Z")),
+            ),
+            ("2026-05-28T20:26:40-02:00", date_time(Some("2026-05-28"), Some("20:26:40"), Some("-02:00"))),
+            ("2026-05-28", date_time(Some("2026-05-28"), None, None)),
+            ("20:26:40.5", date_time(None, Some("20:26:40.5"), None)),
             ("[1, 2]", Value::List(vec![Value::Int(1), Value::Int(2)])),
             ("[]", Value::List(Vec::new())),
         ] {
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_surely_a_value_is_refused() {
+    fn ambiguous_text_is_an_error() {
         for text in [
             "Music",
             "Title(\"x\")",
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_told_from_the_binds() {
+    fn sql_and_binds_are_split() {
         let split = |debug| split_debug_query(debug).unwrap();
         assert_eq!(
             split(r#"Query { sql: "SELECT ' -- binds: [1] }', \"a\" ", binds: ["}, binds: []"] }"#),

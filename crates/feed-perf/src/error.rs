@@ -1,4 +1,4 @@
-//! What can go wrong while a statement is explained or measured.
+//! The errors of this crate.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use std::fmt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The database refused.
+    /// The database returned an error.
     Database {
-        /// What was asked of it.
+        /// The SQL, or a name for the step.
         doing: String,
-        /// What it said.
+        /// The error.
         source: diesel::result::Error,
     },
-    /// The binds of a statement could not be turned back into values from Diesel's debug text of them.
+    /// Diesel's debug text of a statement's binds could not be parsed, or a value does not fit its parameter.
     Binds {
         /// The debug text.
         binds: String,
-        /// What of it is not understood.
+        /// What is wrong with it.
         reason: String,
     },
-    /// A plan was not of the form that is known.
+    /// The database's description of a plan has an unknown form.
     Plan {
-        /// What is missing or strange.
+        /// What is missing or unexpected.
         reason: String,
     },
     /// A statement ran on a SQLite connection that was opened before [`log::install`](crate::log::install).
@@ -30,8 +30,8 @@ pub enum Error {
         /// The statement.
         sql: String,
     },
-    /// A query did not show up in the log: its connection was opened before
-    /// [`log::install`](crate::log::install), or has an instrumentation of its own.
+    /// A query was not recorded. Its connection was opened before [`log::install`](crate::log::install) or has another
+    /// instrumentation, or Diesel could not build the query.
     Unseen,
 }
 
@@ -48,15 +48,20 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Database { doing, source } => write!(f, "{source}, at: {doing}"),
-            Self::Binds { binds, reason } => write!(f, "{reason}, in the binds {binds}"),
-            Self::Plan { reason } => write!(f, "unknown form of a plan: {reason}"),
+            Self::Database { doing, source } => {
+                write!(f, "the database returned an error: {source}; it ran: {doing}")
+            }
+            Self::Binds { binds, reason } => write!(f, "cannot read the binds {binds}: {reason}"),
+            Self::Plan { reason } => write!(f, "cannot read the plan: {reason}"),
             Self::Untraced { sql } => {
-                write!(f, "not counted by SQLite, as its connection was opened before log::install(): {sql}")
+                write!(
+                    f,
+                    "SQLite did not count this statement: its connection was opened before log::install(): {sql}"
+                )
             }
             Self::Unseen => f.write_str(
-                "the query is not in the log: its connection was opened before log::install(), \
-                 or has an instrumentation of its own",
+                "the query was not recorded: its connection was opened before log::install() or has another \
+                 instrumentation, or Diesel could not build the query",
             ),
         }
     }

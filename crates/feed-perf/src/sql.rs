@@ -1,17 +1,17 @@
-//! What the text of a statement tells: what kind it is, and which others have the same shape.
+//! Reads from the text of a statement what kind it is, and normalizes it to group similar statements.
 
-/// What a statement does.
+/// What kind of statement it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// It reads: SELECT, VALUES, TABLE, and WITH over these.
+    /// Reads rows: SELECT, VALUES, TABLE, and WITH over these.
     Read,
-    /// It writes rows: INSERT, UPDATE, DELETE, REPLACE, MERGE, COPY, and WITH over these.
+    /// Writes rows: INSERT, UPDATE, DELETE, REPLACE, MERGE, COPY, and WITH over these.
     Write,
     /// Anything else: PRAGMA, EXPLAIN, CREATE and the like.
     Other,
 }
 
-/// What [`Kind`] the statement is, or none for transaction control and SET.
+/// The [`Kind`] of a statement, or `None` for transaction control and SET.
 pub(crate) fn kind(sql: &str) -> Option<Kind> {
     let words: Vec<String> = tokens(sql)
         .into_iter()
@@ -22,7 +22,7 @@ pub(crate) fn kind(sql: &str) -> Option<Kind> {
     match words.first().map_or("", String::as_str) {
         "SELECT" | "VALUES" | "TABLE" => Some(Kind::Read),
         "WITH" => {
-            // FOR UPDATE and FOR NO KEY UPDATE lock rows, and change none.
+            // FOR UPDATE and FOR NO KEY UPDATE only lock rows.
             let writes = words.windows(2).any(|pair| {
                 is_write(&pair[1]) && !(pair[1] == "UPDATE" && matches!(pair[0].as_str(), "FOR" | "KEY"))
             });
@@ -35,8 +35,8 @@ pub(crate) fn kind(sql: &str) -> Option<Kind> {
     }
 }
 
-/// The shape of a statement: one for all that differ in spacing, comments, literals, or the length of their
-/// lists.
+/// The normalized text of a statement. It is the same for statements that differ only in white space, comments,
+/// literals and the length of lists.
 pub(crate) fn normalize(sql: &str) -> String {
     let tokens = tokens(sql);
     let mut out = String::with_capacity(sql.len());
@@ -54,7 +54,7 @@ pub(crate) fn normalize(sql: &str) -> String {
             out.push_str(if token.class == Class::Value { "?" } else { token.text });
             next += 1;
         }
-        // Of the rows of a VALUES only the first is left.
+        // Keep only the first row of VALUES.
         if is_values && let Some(mut end) = list_end(&tokens, next) {
             while tokens.get(end).is_some_and(|comma| comma.text == ",")
                 && let Some(row) = list_end(&tokens, end + 1)
@@ -69,7 +69,7 @@ pub(crate) fn normalize(sql: &str) -> String {
     out
 }
 
-/// Whether `sql` calls `table` by the name `alias`.
+/// Whether `sql` gives `table` the alias `alias`.
 pub(crate) fn has_alias(sql: &str, table: &str, alias: &str) -> bool {
     let tokens = tokens(sql);
     (0..tokens.len()).any(|i| {
@@ -78,7 +78,7 @@ pub(crate) fn has_alias(sql: &str, table: &str, alias: &str) -> bool {
     })
 }
 
-/// The index after the list of values in parentheses that begins at `start`, if one does.
+/// The index after the parenthesized list of values that starts at `start`, or `None` if there is no such list.
 fn list_end(tokens: &[Token<'_>], start: usize) -> Option<usize> {
     if tokens.get(start)?.text != "(" {
         return None;
@@ -95,14 +95,14 @@ enum Class {
     Quoted,
     /// A literal or a placeholder.
     Value,
-    Mark,
+    Punctuation,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Token<'a> {
     class: Class,
     text: &'a str,
-    /// Whether there is space or a comment in front.
+    /// Whether white space or a comment precedes it.
     is_spaced: bool,
 }
 
@@ -117,7 +117,7 @@ impl Token<'_> {
             Class::Quoted => {
                 self.text[1..].strip_suffix(['"', '`']).is_some_and(|n| n.eq_ignore_ascii_case(name))
             }
-            Class::Value | Class::Mark => false,
+            Class::Value | Class::Punctuation => false,
         }
     }
 
@@ -148,7 +148,7 @@ fn tokens(sql: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The length of the space or the comment in front, or 0.
+/// The length of the white space or comment at the start, or 0.
 fn blank_length(rest: &str) -> usize {
     if rest.starts_with("--") {
         rest.find('\n').unwrap_or(rest.len())
@@ -168,17 +168,18 @@ fn token(rest: &str, first: char) -> (Class, usize) {
         '"' | '`' => (Class::Quoted, quoted_length(rest, first, false)),
         '?' => (Class::Value, 1 + word(&rest[1..])),
         '$' if second.is_ascii_digit() => (Class::Value, 1 + word(&rest[1..])),
-        '$' => dollar_quoted(rest).map_or((Class::Mark, 1), |length| (Class::Value, length)),
-        ':' if second == ':' => (Class::Mark, 2),
+        '$' => dollar_quoted(rest).map_or((Class::Punctuation, 1), |length| (Class::Value, length)),
+        ':' if second == ':' => (Class::Punctuation, 2),
         ':' | '@' if second.is_alphabetic() => (Class::Value, 1 + word(&rest[1..])),
         c if c.is_ascii_digit() => (Class::Value, number_length(rest)),
         '.' if second.is_ascii_digit() => (Class::Value, number_length(rest)),
         c if c.is_alphabetic() || c == '_' => (Class::Word, word(rest)),
-        c => (Class::Mark, c.len_utf8()),
+        c => (Class::Punctuation, c.len_utf8()),
     }
 }
 
-/// From the quote at the start to the one that ends it: a doubled one does not, nor one behind a backslash.
+/// The length of a quoted text, from its first quote to its last. A doubled quote does not end it, and neither does a
+/// quote after a backslash if `has_escapes`.
 fn quoted_length(rest: &str, quote: char, has_escapes: bool) -> usize {
     let mut chars = rest.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
@@ -191,7 +192,7 @@ fn quoted_length(rest: &str, quote: char, has_escapes: bool) -> usize {
     rest.len()
 }
 
-/// The length of a PostgreSQL `$tag$…$tag$`.
+/// The length of a dollar-quoted string of PostgreSQL: `$tag$…$tag$`.
 fn dollar_quoted(rest: &str) -> Option<usize> {
     let tag = 2 + rest[1..].find('$')?;
     let is_tag = rest[1..tag - 1].chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -199,7 +200,7 @@ fn dollar_quoted(rest: &str) -> Option<usize> {
     is_tag.then_some(tag + length + tag)
 }
 
-/// Digits with a point and an exponent, whose sign belongs to it.
+/// The length of a number with its decimal point and exponent, including the exponent's sign.
 fn number_length(rest: &str) -> usize {
     let mut before = ' ';
     let is_hex = rest.starts_with("0x") || rest.starts_with("0X");
@@ -216,7 +217,7 @@ mod tests {
     use super::{Kind, has_alias, kind, normalize};
 
     #[test]
-    fn statements_of_one_shape_have_one_text() {
+    fn similar_statements_have_the_same_normalized_text() {
         for (sql, expected) in [
             ("SELECT  a,\n\tb -- why\n FROM t /* x */ ", "SELECT a, b FROM t"),
             ("SELECT 'it''s', 1.5e-3, $1, ?2, E'\\'' FROM t", "SELECT ?, ?, ?, ?, ? FROM t"),

@@ -1,7 +1,7 @@
-//! What a piece of work costs, counted instead of timed: the same in every run over the same data.
+//! Measures the work of statements by counting instead of timing. The same data give the same numbers in every run.
 //!
-//! SQLite counts the instructions of its virtual machine while a statement runs. PostgreSQL counts the blocks
-//! that an execution looks at; for that each SELECT is run again under EXPLAIN.
+//! SQLite counts the instructions of its virtual machine while a statement runs. PostgreSQL counts the buffers that an
+//! execution accesses; to get them, each SELECT is run again under EXPLAIN.
 
 use std::fmt;
 use std::ops::Add;
@@ -13,36 +13,35 @@ use crate::log::{self, Group, Kind, Statement};
 use crate::plan::{self, Execution, Plan};
 pub use crate::sqlite_trace::SqliteCounters;
 
-/// The connection within a connection type of the caller's, which may be to either engine.
-#[expect(missing_debug_implementations, reason = "Diesel's connections have none")]
+/// The SQLite or PostgreSQL connection inside the caller's connection type.
+#[expect(missing_debug_implementations, reason = "Diesel's connections do not implement Debug")]
 pub enum Target<'c> {
-    /// To SQLite.
+    /// A connection to SQLite.
     Sqlite(&'c mut SqliteConnection),
-    /// To PostgreSQL.
+    /// A connection to PostgreSQL.
     Postgres(&'c mut PgConnection),
 }
 
-/// What statements cost.
+/// The cost of statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cost {
-    /// The measure of the engine: on SQLite steps of the virtual machine, on PostgreSQL blocks looked at
-    /// ([`Execution::buffers`]). Those of one engine compare with each other only.
+    /// The engine's main measure: on SQLite steps of the virtual machine, on PostgreSQL [`Execution::buffers`]. Do not
+    /// compare the units of different engines.
     pub units: u64,
-    /// Rows and index entries gone through; SQLite does not count them.
+    /// Rows and index entries visited. `None` on SQLite, which does not count them.
     pub visited: Option<u64>,
-    /// Rows gone through in vain: on SQLite steps of full scans, of which some may have been of use, on
-    /// PostgreSQL rows that filters removed.
+    /// On SQLite the steps of full scans, on PostgreSQL the rows that filters removed.
     pub scanned: u64,
-    /// On SQLite the number of sorts, on PostgreSQL the number of rows that went into them.
+    /// On SQLite the number of sorts, on PostgreSQL the number of sorted rows.
     pub sorted: u64,
-    /// Rows put into indexes that SQLite made for this one run; 0 on PostgreSQL, which makes none.
+    /// Rows in automatic indexes, which SQLite builds for one run. Always 0 on PostgreSQL.
     pub automatic: u64,
-    /// Rows answered.
+    /// Rows that the statements returned.
     pub returned: u64,
 }
 
 impl Cost {
-    /// Each measure as the larger of the two.
+    /// For each measure the larger of the two values.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         self.merge(other, Ord::max)
@@ -97,33 +96,32 @@ impl From<Execution> for Cost {
     }
 }
 
-/// What the statements of one shape cost.
+/// The cost of the statements that share a normalized text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatementWork {
-    /// Their [`Statement::normalized`] text.
+    /// The [`Statement::normalized`] text.
     pub sql: String,
-    /// How many they are.
+    /// How often it was sent.
     pub times: usize,
-    /// What they cost together, or none where that cannot be told: statements that failed, and on PostgreSQL
-    /// all that are no SELECT. There it is the larger of what the generic and the custom plan cost, measure
-    /// by measure.
+    /// The total cost. `None` if it is unknown: for failed statements, and on PostgreSQL for everything but reads. On
+    /// PostgreSQL each measure is the larger of those of the generic and the custom plan.
     pub cost: Option<Cost>,
-    /// The plan of the costliest of them; on PostgreSQL the generic one and the custom one. None for what is
-    /// neither a SELECT nor a write, for what failed, and for writes on PostgreSQL.
+    /// The plan of the costliest statement; on PostgreSQL its generic and its custom plan. Empty for failed statements,
+    /// for [`Kind::Other`], and for writes on PostgreSQL.
     pub plans: Vec<Plan>,
 }
 
-/// What a piece of work costs.
+/// The measured work of all statements that some code sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
-    /// What [`Cost::units`] are.
+    /// The name of [`Cost::units`] on this engine.
     pub unit: &'static str,
-    /// Its statements by their shape, in the order of each one's first.
+    /// The statements by normalized text, in the order in which each was first sent.
     pub statements: Vec<StatementWork>,
 }
 
 impl Work {
-    /// The cost of all statements of which it is known.
+    /// The total cost of all statements whose cost is known.
     #[must_use]
     pub fn total(&self) -> Cost {
         self.statements.iter().filter_map(|statement| statement.cost).reduce(Add::add).unwrap_or_default()
@@ -135,19 +133,19 @@ impl Work {
     }
 }
 
-/// Does `work` and tells what it cost, on either engine.
+/// Runs `work` and measures the statements that it sends, on either engine.
 ///
-/// `target` finds the engine's connection in the caller's: for a `MultiConnection` a `match` on its variants,
-/// for a plain connection `|c| Target::Sqlite(c)`.
+/// `target` returns the engine's connection inside the caller's: a `match` on the variants of a `MultiConnection`, or
+/// `|c| Target::Sqlite(c)` for a plain connection.
 ///
-/// What the thread of the caller runs is measured, which should be on `connection` alone. On PostgreSQL every
-/// SELECT is run twice more afterwards, in the state that `work` has left behind (see [`plan::postgres()`]);
-/// on SQLite nothing is. The counts are equal from run to run if the data are, statistics and visibility map
-/// included (VACUUM ANALYZE).
+/// It measures all statements of the calling thread, so `work` should use only `connection`. On PostgreSQL every
+/// SELECT is run twice more afterwards, on the data that `work` has left behind (see [`plan::postgres()`]). The
+/// numbers are equal in every run if the data are, and on PostgreSQL also the statistics and the visibility map
+/// (VACUUM ANALYZE).
 ///
 /// # Errors
-/// [`Error::Untraced`] when a SQLite connection was opened before [`log::install`]; what [`plan::sqlite()`]
-/// and [`plan::postgres()`] return.
+/// [`Error::Untraced`] when the SQLite connection was opened before [`log::install`]; those of [`plan::sqlite()`] and
+/// [`plan::postgres()`].
 ///
 /// # Panics
 /// As [`log::record`].
@@ -179,7 +177,7 @@ fn measure_group(target: &mut Target<'_>, group: &Group<'_>) -> Result<Statement
     Ok(StatementWork { sql: group.sql.to_owned(), times: group.statements.len(), cost: total, plans })
 }
 
-/// None where the cost cannot be told.
+/// The cost and the plans of one statement, or `None` if its cost is unknown.
 fn measure_one(target: &mut Target<'_>, statement: &Statement) -> Result<Option<(Cost, Vec<Plan>)>, Error> {
     match target {
         Target::Sqlite(connection) => {
@@ -215,7 +213,7 @@ impl fmt::Display for Cost {
     }
 }
 
-/// The total, then each statement with its cost and its plans.
+/// The total cost, then each statement with its cost and plans.
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let times: usize = self.statements.iter().map(|statement| statement.times).sum();

@@ -1,11 +1,8 @@
-//! Every page of every shape against its budget, and the scaling rules that are the promise.
+//! Checks every page of every shape against its budget, and the scaling rules: the promise that a page's cost is
+//! constant.
 //!
-//! `FEED_BUDGETS=write` writes the budgets down instead.
+//! `FEED_BUDGETS=write` writes the measured work to `budgets.toml` instead.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod feeds;
-mod guard;
-mod shapes;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,12 +15,12 @@ use feed_core::users::Identity;
 use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
-use feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant, found};
-use guard::budgets::{self, Budget, Budgets};
-use guard::{load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant, found};
+use feed_test::guard::budgets::{self, Budget, Budgets};
+use feed_test::guard::{self, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
-/// Measures every page of the shapes at a size, each against what it must hold.
+/// Measures every page of a data set, and checks that it has the expected rows.
 fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
     data.database
         .with_writer(|c| {
@@ -39,7 +36,7 @@ fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
                     }
                 }
             }
-            // The middle size is between the others.
+            // Searches are measured only at the smallest and the largest size.
             if data.size == SIZES[1] {
                 return Ok(());
             }
@@ -66,7 +63,9 @@ fn within_budgets(engine: Engine) {
     let version = Data::open(engine, SIZES[0], false).database.read(|c| Ok(budgets::version(c))).unwrap();
     let is_known = budgets.of(engine).version == version;
     if !is_known {
-        eprintln!("no budgets for {engine:?} {version}: the pages are checked, and the scaling rules hold");
+        eprintln!(
+            "budgets.toml has no budgets for {engine:?} {version}: only rows and scaling rules are checked"
+        );
     }
     let mut most: BTreeMap<String, BTreeMap<String, Budget>> = BTreeMap::new();
     let mut reds = Vec::new();
@@ -90,11 +89,11 @@ fn within_budgets(engine: Engine) {
             });
         }
     }
-    // What each size took, for whoever wonders about a budget.
+    // The work at each size, for those who want to know where a budget comes from.
     let file = format!("{}/work-{engine:?}.tsv", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(file, seen).unwrap();
     if is_writing {
-        // The other engine's test writes its own part.
+        // The other engine's test may write its budgets at the same time.
         let lock = File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
         lock.lock().unwrap();
         let mut budgets = Budgets::read();
@@ -107,14 +106,9 @@ fn within_budgets(engine: Engine) {
     } else if is_known {
         let unknown: Vec<_> =
             budgets.of(engine).pages.keys().filter(|row| !most.contains_key(*row)).collect();
-        assert!(unknown.is_empty(), "budgets of what is no more: {unknown:?}");
+        assert!(unknown.is_empty(), "budgets.toml has budgets for pages that do not exist: {unknown:?}");
     }
-    assert!(
-        reds.is_empty(),
-        "{} of {pages} pages are over their budget; the first:\n{}",
-        reds.len(),
-        reds[0]
-    );
+    assert!(reds.is_empty(), "{} of {pages} pages exceed their budget; the first:\n{}", reds.len(), reds[0]);
 }
 
 #[test]
@@ -127,7 +121,7 @@ fn postgres_stays_within_its_budgets() {
     within_budgets(Engine::Postgres);
 }
 
-/// Measures one page by cursor: page and images, without the count.
+/// Measures one page by cursor, which takes no count.
 fn measured(data: &Data, shape: Shape, variant: Variant, spot: Spot) -> Work {
     let page = |c: &mut _| {
         let asked = Rows::read(c, shape).in_order(variant).page(spot, PAGE_SIZE);
@@ -159,9 +153,9 @@ fn a_larger_table_costs_no_more() {
     }
 }
 
-/// Two letters have no trigram: PostgreSQL reads all texts for them.
+/// Not the search of two letters, which has no trigram: PostgreSQL reads all texts for it.
 #[test]
-fn what_is_found_is_found_by_indexes() {
+fn searches_use_indexes() {
     const TABLES: [&str; 6] = ["users", "flyers", "favorites", "follows", "flyer_texts", "user_texts"];
     log::install();
     shapes::on_both(SIZES[1], false, |data| {
@@ -186,7 +180,7 @@ fn what_is_found_is_found_by_indexes() {
 }
 
 #[test]
-fn what_few_flyers_have_costs_the_same_in_a_larger_table() {
+fn a_search_with_few_matches_costs_the_same_in_a_larger_table() {
     log::install();
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let [small, large] = [SIZES[1], SIZES[2]].map(|size| Data::open(engine, size, false));
@@ -207,7 +201,7 @@ fn what_few_flyers_have_costs_the_same_in_a_larger_table() {
 }
 
 #[test]
-fn what_few_favorites_have_costs_about_the_same_in_either_order() {
+fn a_search_with_few_matching_favorites_costs_about_the_same_in_either_order() {
     log::install();
     shapes::on_both(SIZES[2], true, |data| {
         for quest in ["rare", "nowhere", "sea", "rare in the city"].map(found::Quest::by_name) {
@@ -236,7 +230,7 @@ fn a_deeper_page_costs_no_more() {
                     let rows = (number - 1) * PAGE_SIZE as usize;
                     measured(data, shape, variant, Spot::Behind(rows))
                 };
-                // The longest of these lists have more than 1,000 pages.
+                // Only this list has fewer than 1,000 pages.
                 let deep = if matches!(shape, Shape::Prolific10) { 400 } else { 1_000 };
                 guard::ratio(&page(1), &page(deep), 1.2)
                     .unwrap_or_else(|red| panic!("{:?}, {}: {red}", data.engine, shape.name()));
@@ -263,7 +257,7 @@ fn a_backlog_of_expired_flyers_costs_at_most_twice() {
     }
 }
 
-/// Measures a page of a creator's flyers, as somebody else sees them or the creator.
+/// Measures a page of a creator's flyers, as the creator or somebody else sees them.
 fn creators_page(c: &mut Db, creator: i64, viewer: i64, cursor: Option<Cursor>) -> (Page<FlyerCard>, Work) {
     let listing = Listing::from(Feed::Creator { creator, viewer: Some(viewer) });
     let start = cursor.map_or(Start::Page(1), Start::Cursor);
@@ -273,7 +267,7 @@ fn creators_page(c: &mut Db, creator: i64, viewer: i64, cursor: Option<Cursor>) 
 }
 
 #[test]
-fn a_creators_flyers_cost_the_same_however_deep() {
+fn a_deeper_page_of_a_creators_flyers_costs_no_more() {
     log::install();
     shapes::on_both(SIZES[1], false, |data| {
         let creator = shapes::Crowd::Prolific.first();
@@ -301,7 +295,7 @@ fn a_creators_flyers_cost_the_same_however_deep() {
 }
 
 #[test]
-fn to_have_a_page_already_costs_the_same_whatever_the_size() {
+fn the_etag_state_costs_the_same_in_a_larger_table() {
     log::install();
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let [small, large] = [SIZES[0], SIZES[2]].map(|size| {
@@ -313,7 +307,8 @@ fn to_have_a_page_already_costs_the_same_whatever_the_size() {
             work
         });
         guard::ratio(&small, &large, 1.2).unwrap_or_else(|red| panic!("{engine:?}: {red}"));
-        // The viewer's row, the ends of two ranges, and the few rows of the versions: 1 or 16.
+        // The viewer's row, the ends of two index ranges, and the rows of `content_versions`: 1 on SQLite, 16 on
+        // PostgreSQL.
         let most = if engine == Engine::Sqlite { 120 } else { 20 };
         assert!(guard::visited(&large) <= most, "{large}");
         let scans: Vec<_> = large.plans().flat_map(|plan| &plan.scans).map(|scan| &scan.table).collect();

@@ -1,9 +1,8 @@
-//! The data of the guard is what it promises.
+//! Checks that the guard's data sets have the rows that their shapes describe.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod shapes;
-
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{NaiveDateTime, TimeDelta};
@@ -14,24 +13,24 @@ use feed_core::db::{Db, Engine};
 use feed_core::feed::Feed;
 use feed_core::schema::{favorites, flyer_images, flyers, follows, users};
 use feed_core::sweep::{Swept, sweep_batch};
-
-use shapes::{Data, Shape, before_schedule, now, on_both};
+use feed_test::shapes::{self, Data, Shape, before_schedule, now, on_both};
 
 const SIZE: u32 = shapes::SIZES[0];
 
-/// What `SELECT count(*)` with the rest of it finds.
+/// The result of `SELECT count(*)` followed by `rest`.
 fn count(data: &Data, rest: &str) -> i64 {
     let select = format!("(SELECT count(*) {rest})");
     data.database.read(|c| Ok(diesel::select(sql::<BigInt>(&select)).get_result(c)?)).unwrap()
 }
 
-/// The condition that the flyer `f` is valid at a moment.
+/// An SQL condition: the flyer `f` is valid at a time.
 fn valid(at: NaiveDateTime) -> String {
     format!("f.valid_from <= '{at}' AND f.valid_until > '{at}'")
 }
 
-/// Name, relations, flyers that they lead to, and how many of those are valid when the viewer looks.
-const PROMISED: [(&str, i64, i64, i64); 20] = [
+/// For each shape: its name, the number of relations, of flyers that they lead to, and of those that are valid at the
+/// time of the request.
+const EXPECTED: [(&str, i64, i64, i64); 20] = [
     ("all", 0, 0, 0),
     ("all_scheduled", 0, 0, 0),
     ("follows_0", 0, 0, 0),
@@ -79,18 +78,18 @@ fn every_shape_has_its_relations_and_flyers() {
             })
             .collect();
         let (second, others) = found.split_last().unwrap();
-        assert_eq!(others, PROMISED);
+        assert_eq!(others, EXPECTED);
         assert_eq!(*second, ("favorites_second", 1_000, 1_000, 1_000));
     });
 }
 
 #[test]
-fn it_has_its_size() {
+fn a_data_set_has_its_size() {
     on_both(SIZE, false, |data| {
         assert_eq!(count(data, "FROM flyers"), i64::from(SIZE));
         assert_eq!(count(data, "FROM flyers WHERE id BETWEEN 1 AND 10000"), i64::from(SIZE));
         let later = "FROM flyers f JOIN flyers g ON g.id = f.id + 1 WHERE f.created_at > g.created_at";
-        assert_eq!(count(data, later), 0, "ids ascend with time");
+        assert_eq!(count(data, later), 0, "ids follow the times of publication");
         let images = "FROM flyers f WHERE (SELECT count(*) FROM flyer_images i WHERE i.flyer_id = f.id)";
         let two = count(data, &format!("{images} = 2"));
         assert!((4_500..5_500).contains(&two), "{two} flyers have two images");
@@ -98,9 +97,9 @@ fn it_has_its_size() {
     });
 }
 
-/// SQLite does not check foreign keys while the rows are written.
+/// The generator turns SQLite's check of foreign keys off while it writes rows.
 #[test]
-fn every_row_refers_to_another() {
+fn every_foreign_key_refers_to_a_row() {
     on_both(SIZE, false, |data| {
         for (table, column, other) in [
             ("flyers", "creator_id", "users"),
@@ -117,7 +116,7 @@ fn every_row_refers_to_another() {
 }
 
 #[test]
-fn all_that_ended_is_marked_but_for_one_shape() {
+fn expired_flyers_are_marked_except_those_of_one_shape() {
     on_both(SIZE, false, |data| {
         let (now, before) = (now(), before_schedule());
         let hour = TimeDelta::hours(1);
@@ -133,14 +132,14 @@ fn all_that_ended_is_marked_but_for_one_shape() {
         );
         assert_eq!(count(data, &followed), 100);
         let ends = format!("FROM flyers f WHERE f.valid_until BETWEEN '{before}' AND '{}'", now + hour);
-        assert_eq!(count(data, &ends), 0, "nothing ends around the moments at which the viewers look");
+        assert_eq!(count(data, &ends), 0, "no flyer expires around the times of the requests");
     });
 }
 
-/// By the very statements of the sweeper: it finds those hundred and no other. On SQLite, whose files are as
-/// before when it is rolled back; PostgreSQL has the same rows.
+/// Runs the real sweeper and rolls it back: it finds the hundred unmarked flyers and no others. Only on SQLite, where a
+/// rollback leaves the file as it was. PostgreSQL has the same rows.
 #[test]
-fn the_sweeper_has_been_there() {
+fn the_sweeper_finds_only_the_unmarked_flyers() {
     let data = Data::open(Engine::Sqlite, SIZE, false);
     let swept = data.database.with_writer(|c| Ok(c.test_transaction(|c| sweep_batch(c, now())))).unwrap();
     assert_eq!(swept, Swept { marked: 100, cleared: 0 });
@@ -168,7 +167,7 @@ fn favorites_carry_copies_and_times_of_their_own() {
             .unwrap()
             .into_iter()
             .collect();
-        assert_eq!(times.len(), 1_000, "distinct");
+        assert_eq!(times.len(), 1_000, "all times are distinct");
     });
 }
 
@@ -189,7 +188,8 @@ fn the_newest_flyers_are_the_scheduled_ones() {
             before - TimeDelta::hours(12)
         );
         assert_eq!(count(data, &others), 0);
-        let look = |shape: Shape| {
+        // How many valid flyers of followed creators are among the newest, as many as there are follows.
+        let found = |shape: Shape| {
             let follows = format!("SELECT followed_id FROM follows WHERE follower_id = {}", shape.viewer());
             let newest = newest.replace("1000", &shape.relations(SIZE).to_string());
             count(
@@ -197,9 +197,9 @@ fn the_newest_flyers_are_the_scheduled_ones() {
                 &format!("FROM {newest} WHERE {} AND f.creator_id IN ({follows})", valid(shape.now())),
             )
         };
-        assert_eq!(look(Shape::Recent100), 50, "a look at as many as there are follows finds full pages");
+        assert_eq!(found(Shape::Recent100), 50, "a scan of the newest flyers finds full pages");
         for shape in [Shape::Scheduled100, Shape::Follows100, Shape::Quiet100, Shape::Valid100] {
-            assert_eq!(look(shape), 0, "{shape:?}");
+            assert_eq!(found(shape), 0, "{shape:?}");
         }
     });
 }
@@ -207,12 +207,12 @@ fn the_newest_flyers_are_the_scheduled_ones() {
 #[test]
 fn one_second_holds_a_thousand_flyers_at_many_places() {
     on_both(SIZE, false, |data| {
-        // By a bind, which on SQLite is compared as text.
-        let in_it = flyers::created_at.eq(shapes::second());
+        // With a bind, because SQLite compares times as text.
+        let in_second = flyers::created_at.eq(shapes::second());
         let places: Vec<(f64, f64)> = data
             .database
             .read(|c| {
-                Ok(flyers::table.filter(in_it).select((flyers::latitude, flyers::longitude)).load(c)?)
+                Ok(flyers::table.filter(in_second).select((flyers::latitude, flyers::longitude)).load(c)?)
             })
             .unwrap();
         assert_eq!(places.len(), 1_000);
@@ -222,7 +222,7 @@ fn one_second_holds_a_thousand_flyers_at_many_places() {
 }
 
 #[test]
-fn the_twins_differ_in_validity_alone() {
+fn the_expired_and_the_valid_shape_differ_only_in_validity() {
     on_both(SIZE, false, |data| {
         let times = |shape: Shape| -> Vec<NaiveDateTime> {
             let followed =
@@ -236,7 +236,7 @@ fn the_twins_differ_in_validity_alone() {
     });
 }
 
-/// A time is 19 characters on SQLite, and with microseconds 26, as Diesel writes it.
+/// Diesel writes a time to SQLite with 19 characters, or with 26 if it has microseconds.
 #[test]
 fn sqlite_keeps_times_as_diesel_writes_them() {
     let data = Data::open(Engine::Sqlite, SIZE, false);
@@ -301,7 +301,7 @@ fn both_engines_hold_the_same_rows() {
 }
 
 #[test]
-fn only_the_analyzed_have_statistics() {
+fn only_analyzed_data_sets_have_statistics() {
     for analyzed in [false, true] {
         on_both(SIZE, analyzed, |data| {
             let statistics = match data.engine {
@@ -313,9 +313,9 @@ fn only_the_analyzed_have_statistics() {
     }
 }
 
-/// Ids that are given from now on lie behind those of the rows.
+/// New rows get ids after those of the generated rows.
 #[test]
-fn sequences_have_gone_on() {
+fn sequences_continue_after_the_last_row() {
     on_both(SIZE, false, |data| {
         for table in ["users", "flyers"] {
             let last = match data.engine {
@@ -340,7 +340,7 @@ struct PostgresStep {
     line: String,
 }
 
-/// Whether the last whom a user followed is found by the index made for it.
+/// Whether the plan for the user's newest follow uses the index `follows_follower_recent`.
 fn uses_index(c: &mut Db) -> bool {
     let viewer = Shape::Follows100.viewer();
     let query = format!(
@@ -362,11 +362,11 @@ fn uses_index(c: &mut Db) -> bool {
 }
 
 #[test]
-fn ddl_holds_for_its_work_and_no_longer() {
+fn ddl_is_rolled_back_after_its_work() {
     const DROP: &str = "DROP INDEX follows_follower_recent";
     on_both(SIZE, true, |data| {
         let other = Data::open(data.engine, SIZE, true);
-        // Kept prepared on the connection that does the DDL too.
+        // A prepared statement that stays on the connection that also runs the DDL.
         let newest = |c: &mut Db| {
             let theirs = follows::table.filter(follows::follower_id.eq(Shape::Follows100.viewer()));
             let newest = theirs.order(follows::created_at.desc()).select(follows::followed_id);
@@ -376,21 +376,27 @@ fn ddl_holds_for_its_work_and_no_longer() {
         assert!(data.database.with_writer(|c| Ok(uses_index(c))).unwrap());
 
         std::thread::scope(|threads| {
-            // Others who read are answered meanwhile or after it; others with DDL wait.
-            let (reader, mutant) = data.with_ddl(DROP, |c| {
+            // Other readers are answered at once on SQLite, and after the rollback on PostgreSQL. Other DDL waits.
+            let (reader, other_ddl) = data.with_ddl(DROP, |c| {
                 let reader = threads.spawn(|| other.database.read(|c| Ok(uses_index(c))).unwrap());
-                let mutant = threads.spawn(|| Data::open(data.engine, SIZE, true).with_ddl(DROP, uses_index));
+                let other_ddl =
+                    threads.spawn(|| Data::open(data.engine, SIZE, true).with_ddl(DROP, uses_index));
                 std::thread::sleep(Duration::from_millis(300));
-                assert!(!mutant.is_finished());
+                assert!(!other_ddl.is_finished());
                 assert_eq!(reader.is_finished(), data.engine == Engine::Sqlite);
                 assert_eq!(newest(c).unwrap(), expected);
-                assert!(!uses_index(c), "the index is away");
-                (reader, mutant)
+                assert!(!uses_index(c), "the index is dropped");
+                (reader, other_ddl)
             });
-            assert!(reader.join().unwrap(), "for others it is there");
-            assert!(!mutant.join().unwrap());
+            assert!(reader.join().unwrap(), "other connections have the index");
+            assert!(!other_ddl.join().unwrap());
         });
-        assert!(data.database.with_writer(|c| Ok(uses_index(c))).unwrap(), "it is back");
+        assert!(data.database.with_writer(|c| Ok(uses_index(c))).unwrap(), "the index is back");
         assert_eq!(data.database.with_writer(newest).unwrap(), expected);
     });
+}
+
+#[test]
+fn the_data_is_in_the_folder_that_cargo_tells() {
+    assert_eq!(Some(feed_test::target_folder().as_path()), Path::new(env!("CARGO_TARGET_TMPDIR")).parent());
 }

@@ -1,4 +1,4 @@
-//! The handlers of the real service, watched from outside: what they send is what the guard measures.
+//! Calls the handlers of the real service over HTTP, and checks that they send the statements that the guard measures.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ fn now() -> NaiveDateTime {
     DateTime::from_timestamp(1_780_000_000, 0).unwrap().naive_utc()
 }
 
-/// A running service with demo data, and what it sends to the database.
+/// A running service with demo data, and the log of the statements that it sends.
 struct Service {
     address: String,
     power: Identity,
@@ -50,7 +50,7 @@ impl Service {
             cors_origins: None,
             cors_headers: None,
             workers: Some(1),
-            // However much else the machine has to do.
+            // Long, so that no request times out on a busy machine.
             limits: LimitConfig {
                 statement_timeout: 60_000,
                 connection_timeout: 60_000,
@@ -69,13 +69,13 @@ impl Service {
         Self { address, power, token, log: QueryLog::of_process() }
     }
 
-    /// The body of a GET, and what it took.
+    /// Sends a GET, and returns the body and the statements.
     fn get(&self, path: &str, is_signed_in: bool) -> (serde_json::Value, Log) {
         let (mut response, log) = self.get_unless(path, is_signed_in, None);
         (response.body_mut().read_json().unwrap(), log)
     }
 
-    /// The answer to a GET by somebody who has the page of this tag, and what it took.
+    /// Sends a GET with this ETag in `If-None-Match`, and returns the response and the statements.
     fn get_unless(
         &self,
         path: &str,
@@ -93,19 +93,19 @@ impl Service {
         }
         let response = request.call().unwrap();
         let mut log = self.log.take();
-        // The pool opens connections when it likes: their settings are no part of a request.
+        // The pool may open a connection at any time. Its settings do not belong to the request.
         log.statements.retain(|statement| statement.kind != Kind::Other);
         (response, log)
     }
 }
 
-/// The creator of the most flyers.
+/// The creator with the most flyers.
 fn prolific(c: &mut Db) -> i64 {
     let creators = flyers::table.group_by(flyers::creator_id).select(flyers::creator_id);
     creators.order(diesel::dsl::count_star().desc()).first(c).unwrap()
 }
 
-/// Every feed, by its path and what its handler asks of the domain.
+/// Every feed: its path, whether the caller is signed in, and the listing that its handler loads.
 fn feeds(test: &TestDatabase) -> [(String, bool, Listing); 7] {
     let power = test.database.read(|c| users::by_email(c, seed::POWER)).unwrap().id;
     let creator = test.database.read(|c| Ok(prolific(c))).unwrap();
@@ -139,7 +139,7 @@ fn a_feed_request_takes_four_statements_at_most_and_as_many_for_one_row_as_for_f
                 let ((one, one_by_cursor), (fifty, fifty_by_cursor)) = (ask(1), ask(50));
                 log::assert_no_growth(&one, &fifty);
                 log::assert_no_growth(&one_by_cursor, &fifty_by_cursor);
-                // Caller and validator, page, images, count.
+                // Caller and ETag state, page, images, count.
                 assert_eq!(one.len(), 4, "{feed:?} {query}\n{one}");
                 assert_eq!(fifty.len(), 4, "{feed:?} {query}\n{fifty}");
                 assert_eq!(fifty_by_cursor.len(), 3, "{feed:?} {query}\n{fifty_by_cursor}");
@@ -149,7 +149,7 @@ fn a_feed_request_takes_four_statements_at_most_and_as_many_for_one_row_as_for_f
 }
 
 #[test]
-fn what_is_searched_or_near_takes_one_more_at_most() {
+fn a_search_or_radius_takes_one_more_statement_at_most() {
     log::install();
     on_both(|test| {
         let service = Service::start(test);
@@ -175,7 +175,7 @@ fn what_is_searched_or_near_takes_one_more_at_most() {
                 );
             }
         }
-        assert_eq!(most, 5, "caller and validator, survey, page, images, count");
+        assert_eq!(most, 5, "caller and ETag state, survey, page, images, count");
     });
 }
 
@@ -211,7 +211,7 @@ fn handlers_send_the_statements_that_have_budgets() {
 }
 
 #[test]
-fn what_the_caller_has_already_takes_one_statement() {
+fn an_unchanged_page_takes_one_statement() {
     log::install();
     on_both(|test| {
         let service = Service::start(test);

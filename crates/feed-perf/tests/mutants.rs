@@ -1,18 +1,12 @@
-//! Seeded regressions, each of which must turn a guard red: the guards are worth what they catch.
+//! Seeded regressions (mutants): each must make a guard fail, which tests the guards themselves.
 //!
-//! A mutant is a worse loader, or an index that is gone for the time of a transaction that is rolled back. What it
-//! answers is right, or it would be a matter for other tests: it only costs more. `scripts/mutants` shows the
-//! table; mutants of the product's own source are there too.
+//! A mutant is a worse loader, or an index that is dropped in a transaction and restored by its rollback. A mutant
+//! returns the right rows and only costs more; other tests catch wrong rows. `scripts/mutants` prints the table of
+//! results. It can also run patches of the product's source, which are in `mutants/*.patch`.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod catalogue;
-mod feeds;
-mod guard;
-mod shapes;
 
 use std::fmt::Write as _;
 
-use catalogue::{Catalogue, INDEXES};
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use feed_core::db::{Db, Engine};
@@ -21,29 +15,30 @@ use feed_core::page::{PageRequest, Start};
 use feed_core::schema::{favorites, flyer_images};
 use feed_core::sql::{Statement, Value};
 use feed_perf::log;
-use feeds::found::Quest;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant};
-use guard::budgets::{self, Budgets};
-use guard::{Loader, Red, load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::catalogue::{Catalogue, INDEXES};
+use feed_test::feeds::found::Quest;
+use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::guard::budgets::{self, Budgets};
+use feed_test::guard::{self, Loader, Red, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
 /// What a mutant changes.
 enum Change {
-    /// Another loader in the product's place.
+    /// Another loader in place of the product's.
     Loader(Loader),
-    /// An index that is not there.
+    /// A missing index.
     DropIndex(&'static str),
 }
 
-/// Who must notice.
+/// The guard that must catch the mutant.
 enum Guard {
     /// The budget of one of these pages.
     Budget(&'static [(Shape, Variant, Spot)]),
-    /// The budget of a page of what is searched, or around a place.
+    /// The budget of the first page of a quest, by its name.
     Found(Shape, &'static str),
-    /// The count of statements.
+    /// The number of statements.
     Counts(Shape),
-    /// The live catalogue.
+    /// The list of indexes in the database's catalogue.
     Catalogue,
 }
 
@@ -73,8 +68,8 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
         worse("images per row", images_per_row, Guard::Counts(Shape::Favorites1000)),
         worse("flags per row", flags_per_row, Guard::Counts(Shape::Follows1000)),
         worse(
-            "the unbounded walk",
-            unbounded_walk,
+            "the unbounded scan of the newest flyers",
+            unbounded_scan,
             Guard::Budget(&[(Shape::Quiet100, PLAIN, Spot::First), (Shape::Empty100, PLAIN, Spot::First)]),
         ),
         worse(
@@ -100,26 +95,31 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
             validity_without_mark,
             Guard::Budget(&[(Shape::FavoritesExpired, PLAIN, Spot::First)]),
         ),
-        worse("a rare word sought by recency", led_by_the_feed, Guard::Found(Shape::All, "rare")),
-        worse("an empty region sought by recency", led_by_the_feed, Guard::Found(Shape::All, "sea")),
+        worse("a rare word by the access path Feed", by_feed, Guard::Found(Shape::All, "rare")),
+        worse("an empty region by the access path Feed", by_feed, Guard::Found(Shape::All, "sea")),
         worse(
-            "few favorites sought in a country",
-            led_by_place,
+            "few favorites by the access path Place",
+            by_place,
             Guard::Found(Shape::Favorites100, "country"),
         ),
-        worse("few favorites sought by a word", led_by_text, Guard::Found(Shape::Favorites100, "frequent")),
+        worse(
+            "few favorites by the access path Text",
+            by_text,
+            Guard::Found(Shape::Favorites100, "frequent"),
+        ),
     ];
-    let felt: [(&str, &'static [_]); 4] = [
+    // The indexes whose absence exceeds a budget.
+    let budgeted: [(&str, &'static [_]); 4] = [
         ("flyers_feed", &[(Shape::All, PLAIN, Spot::Middle)]),
         ("flyers_creator_feed", &[(Shape::Prolific10, PLAIN, Spot::Middle)]),
         ("favorites_feed", &[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
         ("favorites_recent_feed", &[(Shape::FavoritesExpired, FAVORITED, Spot::First)]),
     ];
     for &index in INDEXES {
-        // In its absence PostgreSQL takes the creator's full index, which costs as much where a creator's flyers
-        // lie beside each other, as here: that it is there at all is for the catalogue.
+        // Without this index PostgreSQL uses the creator's full index. That costs as much when a creator's flyers lie
+        // beside each other in the table, as here. So only the catalogue can show that the index is missing.
         let is_replaced = engine == Engine::Postgres && index == "flyers_creator_feed";
-        let pages = felt.iter().find(|(name, _)| *name == index && !is_replaced);
+        let pages = budgeted.iter().find(|(name, _)| *name == index && !is_replaced);
         let guard = pages.map_or(Guard::Catalogue, |(_, pages)| Guard::Budget(pages));
         all.push(Mutant { name: index, change: Change::DropIndex(index), guard });
         if pages.is_some() {
@@ -129,14 +129,14 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
     all
 }
 
-/// What the guard said of the mutant, if it is red.
+/// The name of the guard and its message, if it caught the mutant.
 fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Red)> {
     let run = |c: &mut Db, loader: Loader| -> Option<(String, Red)> {
         match &mutant.guard {
             Guard::Budget(pages) => pages.iter().find_map(|&(shape, variant, spot)| {
                 let page = budgets::name(shape, variant, spot);
                 let asked = Rows::read(c, shape).in_order(variant).page(spot, PAGE_SIZE);
-                // Where the database refuses, there is nothing to measure.
+                // If the database returns an error, there is nothing to measure. SQLite does so for a dropped index.
                 let refused = loader(c, &asked.request).err().map(|error| format!("{error:?}"));
                 let red = refused.or_else(|| {
                     load(c, loader, &asked).and_then(|work| budgets.hold(data.engine, &page, &work)).err()
@@ -159,7 +159,7 @@ fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Re
                 let catalogue = Catalogue::read(c);
                 let missing =
                     INDEXES.iter().find(|name| !catalogue.indexes.iter().any(|i| i.name == **name))?;
-                Some(("catalogue".to_owned(), format!("{missing} is not there")))
+                Some(("catalogue".to_owned(), format!("the index {missing} is missing")))
             }
         }
     };
@@ -169,7 +169,7 @@ fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Re
     }
 }
 
-/// The budgets of the file, or, on a version that it has none for, what the product takes now.
+/// The budgets of the file. On an engine version without budgets, what the product takes now.
 fn budgets_for(data: &Data) -> Budgets {
     let mut budgets = Budgets::read();
     let engine = data.engine;
@@ -213,18 +213,18 @@ fn every_mutant_is_caught() {
                 survivors.push(format!("{name} on {engine:?}"));
             }
         }
-        // The same guards are green without a mutant.
+        // Without a mutant, the same guards must pass.
         for mutant in mutants(engine) {
             let none = Mutant { change: Change::Loader(product), ..mutant };
             let red = caught(&none, &data, &budgets);
-            assert!(red.is_none(), "a guard is red without any mutant: {red:?}");
+            assert!(red.is_none(), "a guard fails without any mutant: {red:?}");
         }
     }
     println!("{table}");
     assert!(survivors.is_empty(), "mutants that no guard caught: {survivors:#?}");
 }
 
-/// The ids that a statement of the mutant's own finds.
+/// Runs a mutant's own SQL with the binds of the request, and returns the ids.
 fn ids(c: &mut Db, request: &FeedRequest, text: String) -> feed_core::Result<Vec<i64>> {
     let position = request.page.position();
     let mut binds = vec![
@@ -243,7 +243,7 @@ fn ids(c: &mut Db, request: &FeedRequest, text: String) -> feed_core::Result<Vec
 
 const VALID: &str = "f.expired = FALSE AND f.valid_from <= :now AND f.valid_until > :now";
 
-/// Right at page 2, and half the list at the middle of it.
+/// It is fast at page 2. At the middle of the list it reads half of it.
 fn keyset_by_or(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let text = "SELECT v.flyer_id FROM favorites v WHERE v.user_id = :viewer AND v.flyer_expired = FALSE \
                 AND v.flyer_valid_from <= :now AND v.flyer_valid_until > :now \
@@ -252,7 +252,7 @@ fn keyset_by_or(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>
     ids(c, request, text.to_owned())
 }
 
-/// The middle of 10,000 rows by its number.
+/// Loads the middle of 10,000 rows by page number.
 fn offset(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let page = PageRequest { start: Start::Page(251), ..request.page };
     product(c, &FeedRequest { page, ..request.clone() })
@@ -277,8 +277,8 @@ fn flags_per_row(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64
     Ok(ids)
 }
 
-/// The look without its bound.
-fn unbounded_walk(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+/// Scans the newest flyers without a bound.
+fn unbounded_scan(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let text = format!(
         "SELECT f.id FROM flyers f WHERE (f.created_at, f.id) < (:at, :id) AND {VALID} \
          AND coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = f.creator_id), \
@@ -287,7 +287,7 @@ fn unbounded_walk(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i6
     ids(c, request, text)
 }
 
-/// What an object-relational mapper writes.
+/// The query that an object-relational mapper would write.
 fn orm_following(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let text = "SELECT f.id FROM flyers f JOIN follows w ON w.followed_id = f.creator_id \
                 WHERE w.follower_id = :viewer AND f.valid_from <= :now AND f.valid_until > :now \
@@ -296,11 +296,11 @@ fn orm_following(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64
     ids(c, request, text.to_owned())
 }
 
-/// One ORDER BY for all of it, over every flyer of every followed creator.
+/// Sorts all flyers of all followed creators, with the distance, in one ORDER BY.
 fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let distance = match c.engine() {
         Engine::Sqlite => "distance_mm(:lat, :lng, f.latitude, f.longitude)",
-        // Another measure for the same order.
+        // Another formula that gives the same order.
         Engine::Postgres => {
             "CAST(floor(12742.0 * asin(sqrt(least(1.0, power(sin(radians(f.latitude - :lat) / 2.0), 2) \
              + cos(radians(:lat)) * cos(radians(f.latitude)) * power(sin(radians(f.longitude - :lng) / 2.0), 2)))) \
@@ -316,20 +316,20 @@ fn distance_in_the_join(c: &mut Db, request: &FeedRequest) -> feed_core::Result<
     ids(c, request, text)
 }
 
-fn led_by(c: &mut Db, request: &FeedRequest, lead: AccessPath) -> feed_core::Result<Vec<i64>> {
-    Ok(feed::load_by(c, request, lead.into())?.items.iter().map(|card| card.id).collect())
+fn by_access_path(c: &mut Db, request: &FeedRequest, path: AccessPath) -> feed_core::Result<Vec<i64>> {
+    Ok(feed::load_by(c, request, path.into())?.items.iter().map(|card| card.id).collect())
 }
 
-fn led_by_the_feed(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    led_by(c, request, AccessPath::Feed)
+fn by_feed(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    by_access_path(c, request, AccessPath::Feed)
 }
 
-fn led_by_place(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    led_by(c, request, AccessPath::Place)
+fn by_place(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    by_access_path(c, request, AccessPath::Place)
 }
 
-fn led_by_text(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
-    led_by(c, request, AccessPath::Text)
+fn by_text(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
+    by_access_path(c, request, AccessPath::Text)
 }
 
 fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
@@ -349,7 +349,7 @@ fn count_without_cap(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec
     Ok(rows)
 }
 
-/// The flyer's own validity by a join, as it was before favorites carried it.
+/// Reads the validity from the flyer by a join, instead of from the copy in `favorites`.
 fn validity_without_mark(c: &mut Db, request: &FeedRequest) -> feed_core::Result<Vec<i64>> {
     let text = "SELECT v.flyer_id FROM favorites v CROSS JOIN flyers f WHERE v.user_id = :viewer \
                 AND f.id = v.flyer_id AND f.valid_from <= :now AND f.valid_until > :now \

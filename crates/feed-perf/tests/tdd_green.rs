@@ -1,30 +1,25 @@
-//! The acceptance tests of the requirement that the feeds were written for, one test a point.
+//! The acceptance tests of the feeds' requirement, one test for each of its points.
 //!
-//! All on 100,000 flyers, on both engines. What the requirement asks as a time it asks once: 100 ms. The feeds
-//! take a hundredth of that, so the limit tells a broken feed and not a busy machine; everything finer is
-//! counted.
+//! They run on both engines, with 100,000 flyers. The requirement has one limit of time: 100 ms. The feeds take a
+//! hundredth of it, so exceeding it means a broken feed and not a busy machine. Everything finer is measured by
+//! counting.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-mod catalogue;
-mod feeds;
-mod guard;
-mod shapes;
 
 use std::time::{Duration, Instant};
 
-use catalogue::Catalogue;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 use feed_core::page::{PageRequest, Start};
 use feed_perf::log;
-use feeds::{PAGE_SIZE, Rows, Spot, Variant};
-use guard::{load, product};
-use shapes::{Data, SIZES, Shape};
+use feed_test::catalogue::{self, Catalogue};
+use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::guard::{self, load, product};
+use feed_test::shapes::{self, Data, SIZES, Shape};
 
-/// The one absolute time of the requirement.
+/// The requirement's only limit of time.
 const LIMIT: Duration = Duration::from_millis(100);
 
-/// How often a time is taken; an odd number has a median.
+/// How often a call is timed. The number is odd, so that there is a median.
 const CALLS: usize = 15;
 
 fn on_both(test: impl Fn(&Data, &mut Db)) {
@@ -39,7 +34,7 @@ fn on_both(test: impl Fn(&Data, &mut Db)) {
     });
 }
 
-/// The times of repeated calls, shortest first.
+/// Times repeated calls. Returns the times, shortest first.
 fn times(mut call: impl FnMut()) -> [Duration; CALLS] {
     let mut times = [Duration::ZERO; CALLS];
     for time in &mut times {
@@ -51,19 +46,20 @@ fn times(mut call: impl FnMut()) -> [Duration; CALLS] {
     times
 }
 
-/// The median is within the limit.
+/// Asserts that the median time of a page is within the limit.
 fn assert_in_time(c: &mut Db, request: &FeedRequest, what: &str) {
     let median = times(|| drop(feed::load(c, request).unwrap()))[CALLS / 2];
     eprintln!("{what}: {median:?}");
     assert!(median < LIMIT, "{what}: {median:?}");
 }
 
-/// First page, middle and last hold the right rows, in three statements at most, within the limit.
+/// Asserts that the first, middle and last page have the right rows, take three statements at most, and are within the
+/// limit of time.
 fn feed_is_right_and_fast(c: &mut Db, shape: Shape) {
     let rows = Rows::read(c, shape);
     for variant in [Variant::PLAIN, Variant::NEAR] {
         let rows = rows.in_order(variant);
-        assert!(rows.len() >= 100, "{} has only {} rows", shape.name(), rows.len());
+        assert!(rows.count() >= 100, "{} has only {} rows", shape.name(), rows.count());
         for spot in [Spot::First, Spot::Middle, Spot::Last] {
             let asked = rows.page(spot, PAGE_SIZE);
             assert_eq!(asked.expected.len(), PAGE_SIZE as usize);
@@ -76,8 +72,8 @@ fn feed_is_right_and_fast(c: &mut Db, shape: Shape) {
 
 /// Favorites feed with 100+ favorites.
 ///
-/// Expected: 0.2 ms on SQLite, 1 ms on PostgreSQL (DESIGN.md's table), the same for 100 and for 10,000: a page is
-/// one range of one index, so the number of favorites has no part in it.
+/// Expected: 0.2 ms on SQLite and 1 ms on PostgreSQL, the same for 100 and for 10,000 favorites. A page is one range
+/// of one index, so the number of favorites does not matter.
 #[test]
 fn favorites_feed_with_more_than_100_favorites() {
     on_both(|_, c| {
@@ -89,8 +85,8 @@ fn favorites_feed_with_more_than_100_favorites() {
 
 /// Following feed with 100+ follows among 100,000 flyers.
 ///
-/// Expected: 0.2 ms and 1 ms for 100 follows, 1 ms and 5 ms for 1,000 (DESIGN.md's table): one probe of an index a
-/// follow, and the page's rows.
+/// Expected on SQLite and PostgreSQL: 0.2 ms and 1 ms for 100 follows, 1 ms and 5 ms for 1,000. A page takes one
+/// index probe for each follow, and reads its rows.
 #[test]
 fn following_feed_with_more_than_100_follows() {
     on_both(|_, c| {
@@ -100,14 +96,14 @@ fn following_feed_with_more_than_100_follows() {
     });
 }
 
-/// Every index that a query needs is there, by the live catalogue, the composite ones column by column.
+/// Every index that a query needs exists in the database, with its columns in order.
 ///
-/// Expected: exact. The list is the requirement's, then that of the feeds.
+/// The first list is the requirement's. The second one has all indexes by name.
 #[test]
-fn every_index_is_there() {
+fn every_index_exists() {
     on_both(|_, c| {
         let catalogue = Catalogue::read(c);
-        // SQLite's indexes of flyers have the id under another name: see the migration.
+        // On SQLite the indexes of flyers contain the id as the column `id_key`; see the migration.
         let id = if c.engine() == Engine::Sqlite { "id_key" } else { "id" };
         for (table, columns) in [
             ("favorites", &["user_id", "created_at"] as &[_]),
@@ -126,14 +122,17 @@ fn every_index_is_there() {
             assert!(catalogue.has_index(table, columns), "no index on {table} {columns:?}: {catalogue:#?}");
         }
         for name in catalogue::INDEXES {
-            assert!(catalogue.indexes.iter().any(|i| i.name == *name), "{name} is not there: {catalogue:#?}");
+            assert!(
+                catalogue.indexes.iter().any(|i| i.name == *name),
+                "the index {name} is missing: {catalogue:#?}"
+            );
         }
     });
 }
 
-/// No foreign key without an index over all rows that begins with its column.
+/// Every foreign key has an index over all rows that starts with its column.
 ///
-/// Expected: exact. Without one, deleting a user or a flyer reads whole tables.
+/// Without it, deleting a user or a flyer would read whole tables.
 #[test]
 fn every_foreign_key_is_indexed() {
     on_both(|_, c| {
@@ -148,12 +147,12 @@ fn every_foreign_key_is_indexed() {
     });
 }
 
-/// No plan of a feed reads a table without an index, or sorts more rows than the page and its ties; first page,
-/// middle and last, under PostgreSQL's generic and custom plans.
+/// No plan of a feed scans a table without an index, or sorts many more rows than a page has. It checks first, middle
+/// and last pages, and PostgreSQL's generic and custom plans.
 ///
-/// Expected: main feed and favorites sort the 21 rows of a page and no others; a page that is ordered by distance
-/// sorts its last second too, here two rows at most. The following feed's merge also sorts one row a follow, and the
-/// rows before its bound: for 100 follows 21 lists of 30 flyers at most.
+/// Expected: the main feed and favorites sort only the 21 rows of a page. A page that is ordered by distance also
+/// sorts the rest of its last second, here two rows at most. The following feed's merge also sorts one row for each
+/// follow, and the best rows of the best lists: for 100 follows at most 21 lists of 30 flyers.
 #[test]
 fn plans_have_neither_scans_nor_large_sorts() {
     on_both(|_, c| {
@@ -175,12 +174,12 @@ fn plans_have_neither_scans_nor_large_sorts() {
     });
 }
 
-/// No N+1: as many statements for 50 rows as for one, in any feed, signed in and not.
+/// No N+1 queries: every feed takes as many statements for 50 rows as for one, signed in or not.
 ///
-/// Expected: three at most, page, images and count; with the caller's own row four, which the target `handlers`
-/// counts from outside.
+/// Expected: at most three statements, for page, images and count. A request also reads the caller's row; the test
+/// target `handlers` counts all four.
 #[test]
-fn no_feed_has_an_n_plus_one() {
+fn no_feed_has_an_n_plus_one_query() {
     on_both(|_, c| {
         for shape in [Shape::All, Shape::Favorites1000, Shape::Follows1000] {
             let rows = Rows::read(c, shape);
@@ -204,9 +203,10 @@ fn no_feed_has_an_n_plus_one() {
     });
 }
 
-/// No slowdown by cursor: 1,000 pages down (or as far as the feed goes) the work is at most 1.2 times page 1's.
+/// A page by cursor costs the same at any depth: page 1,000, or the deepest of a shorter feed, takes at most 1.2
+/// times the work of page 1.
 ///
-/// Expected: equal but for the height of a B-tree; a cursor is a position in an index.
+/// Expected: equal, except for the height of a B-tree. A cursor is a position in an index.
 #[test]
 fn deep_pages_by_cursor_cost_what_page_one_costs() {
     on_both(|_, c| {
@@ -214,7 +214,7 @@ fn deep_pages_by_cursor_cost_what_page_one_costs() {
             let rows = Rows::read(c, shape);
             for variant in [Variant::PLAIN, Variant::NEAR] {
                 let rows = rows.in_order(variant);
-                let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.len() * 4 / 5));
+                let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.count() * 4 / 5));
                 let [first, deep] =
                     [0, deep].map(|n| load(c, product, &rows.page(Spot::Behind(n), PAGE_SIZE)).unwrap());
                 guard::ratio(&first, &deep, 1.2)
@@ -224,11 +224,12 @@ fn deep_pages_by_cursor_cost_what_page_one_costs() {
     });
 }
 
-/// The deepest pages that a number reaches (`page=500` of 20 rows, `page=200` of 50) are within the limit.
+/// The deepest pages that a page number can request (`page=500` of 20 rows, `page=200` of 50) are within the limit of
+/// time.
 ///
-/// Expected: 2 to 50 ms, since the rows before the page are passed over in an index; hence the limit of the number. That
-/// is too near to the limit of time for a median on a busy machine: it is asked of the fastest call, which others have
-/// slowed down least.
+/// Expected: 2 to 50 ms, because the database skips the rows before the page in an index. For the same reason page
+/// numbers have a limit. On a busy machine the median may come too near to the limit of time, so the test uses the
+/// fastest call.
 #[test]
 fn the_deepest_numbered_pages_are_within_the_limit() {
     on_both(|_, c| {
@@ -245,10 +246,9 @@ fn the_deepest_numbered_pages_are_within_the_limit() {
     });
 }
 
-/// Both feeds within 100 ms, for every kind of user with up to 1,000 relations that the data has.
+/// The first page of every shape with up to 1,000 relations is within the limit of time.
 ///
-/// Expected: 0.1 to 5 ms (DESIGN.md's table), 20 ms where 10,000 flyers of one second are ordered by distance; the
-/// limit is the requirement's.
+/// Expected: 0.1 to 5 ms, and 20 ms if 10,000 flyers of one second are ordered by distance.
 #[test]
 fn both_feeds_are_within_the_limit_for_every_shape() {
     on_both(|data, c| {

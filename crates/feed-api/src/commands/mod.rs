@@ -33,13 +33,26 @@ pub struct Cli {
 
     /// What is logged to stderr: `info`, `debug`, `feed_core=debug`, …; by default `info`.
     // The default excludes the HTTP parser's messages about malformed requests: anybody could fill the log with them.
-    #[arg(long, env = "FEED_LOG", value_name = "FILTER", global = true, hide_default_value = true,
-          default_value = "info,actix_server=warn,actix_http=off", value_parser = filter)]
+    #[arg(
+        long,
+        env = "FEED_LOG",
+        value_name = "FILTER",
+        global = true,
+        hide_default_value = true,
+        default_value = "info,actix_server=warn,actix_http=off",
+        value_parser = filter
+    )]
     log: String,
 
     /// Format of log lines: text for people, or JSON for programs.
-    #[arg(long, env = "FEED_LOG_FORMAT", value_name = "FORMAT", global = true, value_enum,
-          default_value_t = LogFormat::Human)]
+    #[arg(
+        long,
+        env = "FEED_LOG_FORMAT",
+        value_name = "FORMAT",
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Human
+    )]
     log_format: LogFormat,
 }
 

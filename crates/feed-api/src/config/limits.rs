@@ -19,49 +19,87 @@ use super::StartError;
 pub struct LimitConfig {
     /// Milliseconds that a statement of a request may run; 0 for no limit. On SQLite, the limit is for all statements
     /// of the request's read or write together.
-    #[arg(long, env = "FEED_STATEMENT_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.statement_timeout)]
+    #[arg(
+        long,
+        env = "FEED_STATEMENT_TIMEOUT",
+        value_name = "MILLISECONDS",
+        default_value_t = Self::DEFAULT.statement_timeout
+    )]
     pub statement_timeout: u32,
 
     /// Milliseconds that a request waits in a queue for the database or for hashing a password, and then again for a
     /// connection of the pool; after that it is refused with 503.
-    #[arg(long, env = "FEED_CONNECTION_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.connection_timeout, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        env = "FEED_CONNECTION_TIMEOUT",
+        value_name = "MILLISECONDS",
+        default_value_t = Self::DEFAULT.connection_timeout,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub connection_timeout: u32,
 
     /// Milliseconds that the work of a request may take after it has left the queue, all statements together.
-    #[arg(long, env = "FEED_REQUEST_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.request_timeout, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        env = "FEED_REQUEST_TIMEOUT",
+        value_name = "MILLISECONDS",
+        default_value_t = Self::DEFAULT.request_timeout,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub request_timeout: u32,
 
     /// Milliseconds in which a connection's first headers, and then each body, must arrive; at least 1,000, because the
     /// timer behind it ticks every 500.
-    #[arg(long, env = "FEED_RECEIVE_TIMEOUT", value_name = "MILLISECONDS",
-          default_value_t = Self::DEFAULT.receive_timeout, value_parser = clap::value_parser!(u32).range(1_000..))]
+    #[arg(
+        long,
+        env = "FEED_RECEIVE_TIMEOUT",
+        value_name = "MILLISECONDS",
+        default_value_t = Self::DEFAULT.receive_timeout,
+        value_parser = clap::value_parser!(u32).range(1_000..)
+    )]
     pub receive_timeout: u32,
 
     /// Requests that work or wait in queues at once; more are refused with 503. Requests whose bodies are still
     /// arriving do not count.
-    #[arg(long, env = "FEED_MAX_REQUESTS", value_name = "N",
-          default_value_t = Self::DEFAULT.max_requests, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(
+        long,
+        env = "FEED_MAX_REQUESTS",
+        value_name = "N",
+        default_value_t = Self::DEFAULT.max_requests,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
     pub max_requests: u32,
 
     /// Requests of one caller at once, counted from their headers on; more are refused with 429. A caller is an
     /// account, or an address without one.
-    #[arg(long, env = "FEED_MAX_REQUESTS_PER_CALLER", value_name = "N",
-          default_value_t = Self::DEFAULT.max_requests_per_caller,
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(
+        long,
+        env = "FEED_MAX_REQUESTS_PER_CALLER",
+        value_name = "N",
+        default_value_t = Self::DEFAULT.max_requests_per_caller,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
     pub max_requests_per_caller: u32,
 
-    /// MiB of request bodies that are still arriving, and of responses that are still leaving; more are refused with 503.
-    /// One caller may have a quarter of it. The first 4 KiB of a body and 64 KiB of a response do not count.
-    #[arg(long, env = "FEED_BODY_MEMORY", value_name = "MIB",
-          default_value_t = Self::DEFAULT.body_memory, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    /// MiB of request bodies that are still arriving, and of responses that are still leaving; more are refused with
+    /// 503. One caller may have a quarter of it. The first 4 KiB of a body and 64 KiB of a response do not count.
+    #[arg(
+        long,
+        env = "FEED_BODY_MEMORY",
+        value_name = "MIB",
+        default_value_t = Self::DEFAULT.body_memory,
+        value_parser = clap::value_parser!(u32).range(1..=65_536)
+    )]
     pub body_memory: u32,
 
     /// Connections at once; further ones wait in the operating system's queue until that is full.
-    #[arg(long, env = "FEED_MAX_CONNECTIONS", value_name = "N",
-          default_value_t = Self::DEFAULT.max_connections, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(
+        long,
+        env = "FEED_MAX_CONNECTIONS",
+        value_name = "N",
+        default_value_t = Self::DEFAULT.max_connections,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
     pub max_connections: u32,
 
     /// Connections at once from one address or one IPv6 network (/64); by default a tenth of --max-connections, 0 for
@@ -70,28 +108,52 @@ pub struct LimitConfig {
     pub max_connections_per_address: Option<u32>,
 
     /// Seconds that a connection without a request stays open.
-    #[arg(long, env = "FEED_KEEP_ALIVE", value_name = "SECONDS",
-          default_value_t = Self::DEFAULT.keep_alive, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long,
+        env = "FEED_KEEP_ALIVE",
+        value_name = "SECONDS",
+        default_value_t = Self::DEFAULT.keep_alive,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     pub keep_alive: u16,
 
     /// Writes that wait in the queue at once; more are refused with 503.
-    #[arg(long, env = "FEED_WAITING_WRITES", value_name = "N",
-          default_value_t = Self::DEFAULT.waiting_writes, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    #[arg(
+        long,
+        env = "FEED_WAITING_WRITES",
+        value_name = "N",
+        default_value_t = Self::DEFAULT.waiting_writes,
+        value_parser = clap::value_parser!(u32).range(..=100_000)
+    )]
     pub waiting_writes: u32,
 
     /// Sign-ins and registrations that wait at once for a core to hash their password; more are refused with 503.
-    #[arg(long, env = "FEED_WAITING_PASSWORDS", value_name = "N",
-          default_value_t = Self::DEFAULT.waiting_passwords, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    #[arg(
+        long,
+        env = "FEED_WAITING_PASSWORDS",
+        value_name = "N",
+        default_value_t = Self::DEFAULT.waiting_passwords,
+        value_parser = clap::value_parser!(u32).range(..=100_000)
+    )]
     pub waiting_passwords: u32,
 
     /// Seconds between a stop signal, from which `/readyz` says no, and the last connection that is accepted. Set it so
     /// that a load balancer notices in time.
-    #[arg(long, env = "FEED_DRAIN_DELAY", value_name = "SECONDS", default_value_t = Self::DEFAULT.drain_delay)]
+    #[arg(
+        long,
+        env = "FEED_DRAIN_DELAY",
+        value_name = "SECONDS",
+        default_value_t = Self::DEFAULT.drain_delay
+    )]
     pub drain_delay: u16,
 
     /// Seconds that requests in flight have to finish when the server stops.
-    #[arg(long, env = "FEED_SHUTDOWN_TIMEOUT", value_name = "SECONDS",
-          default_value_t = Self::DEFAULT.shutdown_timeout)]
+    #[arg(
+        long,
+        env = "FEED_SHUTDOWN_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = Self::DEFAULT.shutdown_timeout
+    )]
     pub shutdown_timeout: u16,
 }
 
@@ -166,7 +228,12 @@ pub struct RateConfig {
     pub rate_limit: Rate,
 
     /// Sign-ins and registrations a minute of an address; `off` for no such limit.
-    #[arg(long, env = "FEED_AUTH_RATE_LIMIT", value_name = "N|off", default_value_t = Self::DEFAULT.auth_rate_limit)]
+    #[arg(
+        long,
+        env = "FEED_AUTH_RATE_LIMIT",
+        value_name = "N|off",
+        default_value_t = Self::DEFAULT.auth_rate_limit
+    )]
     pub auth_rate_limit: Rate,
 
     /// Number of trusted proxies in front of the service; with 0, X-Forwarded-For is ignored. Each proxy must add the

@@ -30,8 +30,13 @@ pub struct DatabaseConfig {
 
     /// Database connections at most. On SQLite these are readers beside the one writer, each with a cache of up to 64
     /// MB.
-    #[arg(long, env = "FEED_DATABASE_CONNECTIONS", value_name = "N", default_value_t = 8,
-          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(
+        long,
+        env = "FEED_DATABASE_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
     pub database_connections: u32,
 }
 
@@ -70,7 +75,12 @@ pub struct ServeConfig {
     pub cors_headers: Option<String>,
 
     /// Threads that serve HTTP; by default one for each core.
-    #[arg(long, env = "FEED_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(
+        long,
+        env = "FEED_WORKERS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=512)
+    )]
     pub workers: Option<u16>,
 
     /// The limits of requests.
@@ -203,7 +213,7 @@ pub enum StartError {
     #[error("{0}")]
     Value(String),
     /// A variable of the environment that belongs to no option.
-    #[error("{name} is not an option of this service{}", meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
+    #[error("{name} is not an option of this service{}", suggestion(meant.as_deref()))]
     UnknownVariable {
         /// The variable.
         name: String,
@@ -233,6 +243,11 @@ pub enum StartError {
         /// How it failed.
         source: std::io::Error,
     },
+}
+
+/// The end of a sentence about an unknown name: it suggests the most similar one, if there is any.
+fn suggestion(meant: Option<&str>) -> String {
+    meant.map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
 /// An error with its causes, in one line. Callers of the API must not see the causes, but the operator needs them.

@@ -31,8 +31,13 @@ pub struct TokenConfig {
     pub jwt_secret_previous_file: Option<PathBuf>,
 
     /// Seconds for which a token is valid.
-    #[arg(long, env = "FEED_TOKEN_TTL", value_name = "SECONDS", default_value_t = 30 * 24 * 60 * 60,
-          value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(
+        long,
+        env = "FEED_TOKEN_TTL",
+        value_name = "SECONDS",
+        default_value_t = 30 * 24 * 60 * 60,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub token_ttl: u32,
 }
 

@@ -8,8 +8,8 @@ use actix_web::http::header::{CONTENT_SECURITY_POLICY, ContentType, REFERRER_POL
 use actix_web::web::{Bytes, Data, Path};
 use utoipa_swagger_ui::Config;
 
+use super::openapi;
 use crate::compression::Constant;
-use crate::openapi;
 use crate::problem::ApiError;
 use crate::state::State;
 

@@ -1,5 +1,6 @@
 //! Favoriting flyers.
 
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use feed_core::favorites::{self, ListedFavorite, NewFavorite};
@@ -57,7 +58,8 @@ pub(super) async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let (favorite, is_new) = state.write(move |c| favorites::favorite(c, caller, flyer, now)).await?;
-    Ok(super::created_or_there(is_new, &favorite))
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(HttpResponse::build(status).json(favorite))
 }
 
 /// Removes a flyer from the caller's favorites.

@@ -1,5 +1,6 @@
 //! Following creators.
 
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use feed_core::follows::{self, FollowStatus, ListedFollow, NewFollow};
@@ -58,7 +59,8 @@ pub(super) async fn put(
 ) -> Result<HttpResponse, ApiError> {
     let now = state.clock.now();
     let (follow, is_new) = state.write(move |c| follows::follow(c, caller, followed, now)).await?;
-    Ok(super::created_or_there(is_new, &follow))
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(HttpResponse::build(status).json(follow))
 }
 
 /// Makes the caller unfollow a creator.

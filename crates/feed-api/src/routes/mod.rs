@@ -8,42 +8,20 @@ pub(crate) mod flyers;
 pub(crate) mod follows;
 pub(crate) mod health;
 mod links;
+pub mod openapi;
 pub(crate) mod pages;
 pub(crate) mod users;
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, Route, guard, web};
-use serde::Serialize;
+use actix_web::{Route, guard, web};
 
 pub(crate) use links::LocalAddress;
 
 use crate::problem::ApiError;
+use crate::route_class::RouteClass;
 use crate::{compression, middleware, telemetry};
-
-/// The class of a route: which limits and caching headers it has.
-///
-/// It belongs to the matched route and not to the path as it was sent, because a path has many spellings
-/// (`/api/%61uth/login/`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RouteClass {
-    /// Health checks. They have no limits.
-    Health,
-    /// Sign-in and registration. They are limited by address, and their responses must not be stored.
-    SignIn,
-    /// Requests about the caller's tokens. They have the standard limits, and their responses must not be stored.
-    Session,
-    /// Everything else.
-    Standard,
-}
-
-impl RouteClass {
-    /// Whether caches must not store the response.
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::SignIn | Self::Session)
-    }
-}
 
 /// A path, its class, and the handler of each of its methods. HEAD is supported wherever GET is.
 type Row = (&'static str, RouteClass, Vec<(Method, Route)>);
@@ -171,10 +149,4 @@ fn answered(method: &Method) -> Vec<Method> {
         Method::GET => vec![Method::GET, Method::HEAD],
         _ => vec![method.clone()],
     }
-}
-
-/// Answers 201 with a new row, or 200 with an existing one.
-fn created_or_there(is_new: bool, row: &impl Serialize) -> HttpResponse {
-    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    response.json(row)
 }

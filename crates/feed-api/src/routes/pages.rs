@@ -89,7 +89,7 @@ pub(super) async fn answer<T: Serialize + Send + 'static>(
     };
     let answer = match cost {
         Cost::Fixed => state.read(read).await?,
-        Cost::Search => state.search(Searcher::of(request), read).await?,
+        Cost::Search => state.search(Searcher::of(request, &state.callers), read).await?,
     };
     let (tag, page) = match answer {
         Answer::NotModified(tag) => {

@@ -7,10 +7,10 @@ use feed_core::users::{self, AccountChange, OwnProfile};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::RouteClass;
 use crate::auth::{Caller, Confirmed, Viewer};
 use crate::extract::{Body, PathId};
 use crate::problem::ApiError;
+use crate::route_class::RouteClass;
 use crate::state::State;
 
 /// Shows the caller's account.

@@ -7,9 +7,9 @@ use feed_core::feed::{Feed, Listing};
 use feed_core::page::{Count, Cursor, CursorKey, Direction, Position};
 use feed_core::sql::Value as Bind;
 use feed_core::users::Identity;
+use feed_test::SECRET;
+use feed_test::app::{App, User, now, on_both};
 use serde_json::json;
-
-use crate::app::{App, SECRET, User, now, on_both};
 
 #[test]
 fn registering_opens_a_session() {

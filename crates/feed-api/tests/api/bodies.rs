@@ -1,10 +1,9 @@
 //! Bodies as they may come, and how much an answer may be of what was sent.
 
-use feed_api::openapi;
+use feed_api::routes::openapi;
 use feed_core::db::Engine;
+use feed_test::app::{App, Reply, User, on_both};
 use serde_json::{Value, json};
-
-use crate::app::{App, Reply, User, on_both};
 
 /// Bytes of an answer to a bad request at most.
 const LONGEST: usize = 8_192;

@@ -2,9 +2,8 @@
 
 use chrono::TimeDelta;
 use feed_core::sweep::{Swept, sweep_batch};
+use feed_test::app::{App, User, on_both, rfc3339};
 use serde_json::json;
-
-use crate::app::{App, User, on_both, rfc3339};
 
 const ROUNDS: usize = 12;
 

@@ -1,8 +1,7 @@
 //! Whose web pages may call the API.
 
 use feed_core::db::Engine;
-
-use crate::app::{App, Reply, on_both};
+use feed_test::app::{App, Reply, on_both};
 
 const ORIGINS: &str = "https://app.example.org,https://b.example.org";
 

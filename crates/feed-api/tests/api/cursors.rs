@@ -1,9 +1,9 @@
 //! What a cursor is bound to, what it outlives, and what the links around it say.
 
 use chrono::TimeDelta;
+use feed_test::app::{cursor, feeds, ids, on_both};
 use serde_json::Value;
 
-use crate::app::{cursor, feeds, ids, on_both};
 use crate::feeds::reader;
 
 #[test]

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use feed_api::{openapi, routes};
+use feed_api::routes::{self, openapi};
+use feed_test::app::{App, Reply, on_both};
 use serde_json::Value;
 
 use feed_core::db::Engine;
-
-use crate::app::{App, Reply, on_both};
 
 /// Where a developer finds the document without a running service.
 fn kept() -> std::path::PathBuf {

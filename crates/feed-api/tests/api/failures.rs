@@ -4,9 +4,8 @@ use chrono::TimeDelta;
 use feed_core::attempts::LIMIT;
 use feed_core::db::Engine;
 use feed_core::users;
+use feed_test::app::{App, Reply, User, on_both};
 use serde_json::{Value, json};
-
-use crate::app::{App, Reply, User, on_both};
 
 const ME: &str = "/api/users/me/";
 

@@ -1,9 +1,8 @@
 //! The feeds table of the contract: who may read what, parameters, shape and links.
 
 use chrono::TimeDelta;
+use feed_test::app::{App, User, ids, on_both};
 use serde_json::{Value, json};
-
-use crate::app::{App, User, ids, on_both};
 
 const FEEDS: [&str; 3] = ["/api/feed/", "/api/favorites/feed/", "/api/following/feed/"];
 

@@ -1,9 +1,8 @@
 //! `radius_km` and `search`, alone and together with everything else, in every feed.
 
 use chrono::TimeDelta;
+use feed_test::app::{App, User, feeds, on_both};
 use serde_json::{Value, json};
-
-use crate::app::{App, User, feeds, on_both};
 
 /// A creator whom the reader follows.
 fn followed(app: &App) -> (User, User) {
@@ -70,7 +69,7 @@ fn a_radius_keeps_what_lies_within_it() {
                 let path = format!("{feed}lat={lat}&lng={lng}&radius_km={km}");
                 let page = app.get(&path, Some(&user)).expect(200).json();
                 assert_eq!(page["count"], page["results"].as_array().unwrap().len());
-                let mut ids = crate::app::ids(&page);
+                let mut ids = feed_test::app::ids(&page);
                 ids.sort_unstable();
                 ids
             };

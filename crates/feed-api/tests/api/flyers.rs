@@ -1,9 +1,8 @@
 //! Publishing, showing and taking back flyers.
 
 use chrono::TimeDelta;
+use feed_test::app::{on_both, rfc3339};
 use serde_json::{Value, json};
-
-use crate::app::{on_both, rfc3339};
 
 #[test]
 fn publishing_answers_with_the_flyer_and_its_place() {

@@ -1,9 +1,8 @@
 //! Lists of the relations themselves, and the status of many follows at once.
 
 use chrono::TimeDelta;
+use feed_test::app::{App, User, cursor, on_both};
 use serde_json::{Value, json};
-
-use crate::app::{App, User, cursor, on_both};
 
 /// A user who favorited five flyers and follows their five creators, each in another order than they were made.
 fn related(app: &App) -> (User, Vec<User>, Vec<i64>) {

@@ -13,9 +13,9 @@ use feed_api::tokens::Tokens;
 use feed_core::clock::Clock;
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::SECRET;
+use feed_test::app::{App, Reply, User};
 use serde_json::json;
-
-use crate::app::{App, Reply, SECRET, User};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
 
@@ -80,8 +80,8 @@ fn an_account_is_deleted_however_long_it_takes() {
             let deletion = app.database.while_locked(LOCK, || {
                 let (app, leaving) = (&app, &leaving);
                 let deletion = scope.spawn(move || app.delete("/api/users/me/", leaving));
-                // Longer than a statement may take, whichever of the two came first, and not as long as SQLite waits for a
-                // lock at the most.
+                // Longer than a statement may take, whichever of the two came first, and not as long as SQLite waits
+                // for a lock at the most.
                 for _ in 0..2 {
                     app.put(&format!("/api/favorites/{flyer}/"), &user).expect_problem(503);
                 }

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod accounts;
-mod app;
 mod bodies;
 mod concurrency;
 mod cors;

@@ -1,8 +1,8 @@
 //! What the service tells those who look after it.
 
 use feed_core::db::Engine;
+use feed_test::app::{App, on_both};
 
-use crate::app::{App, on_both};
 use crate::feeds::reader;
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];

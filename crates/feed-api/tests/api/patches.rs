@@ -1,9 +1,9 @@
 //! Changing flyers.
 
 use chrono::TimeDelta;
+use feed_test::app::{App, User, on_both, rfc3339};
 use serde_json::{Value, json};
 
-use crate::app::{App, User, on_both, rfc3339};
 use crate::feeds::reader;
 
 fn path(flyer: i64) -> String {
@@ -161,7 +161,7 @@ fn a_flyer_that_was_marked_as_expired_comes_back_with_a_new_end() {
         app.pass(TimeDelta::weeks(2));
         let now = app.clock.now();
         app.database.database.write(|c| feed_core::sweep::sweep_batch(c, now)).unwrap();
-        let feeds = crate::app::feeds(&creator);
+        let feeds = feed_test::app::feeds(&creator);
         for feed in &feeds {
             assert!(app.ids(feed, Some(&user)).is_empty(), "{feed}");
         }

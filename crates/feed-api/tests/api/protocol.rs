@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use feed_core::db::Engine;
-
-use crate::app::{App, on_both};
+use feed_test::app::{App, on_both};
 
 #[test]
 fn paths_work_with_and_without_their_slash() {

@@ -2,9 +2,8 @@
 
 use std::sync::Barrier;
 
+use feed_test::app::{App, User, on_both};
 use serde_json::json;
-
-use crate::app::{App, User, on_both};
 
 /// Ids that are no positive 64-bit integer.
 const BAD_IDS: [&str; 9] = ["0", "-1", "+1", "x", "1.5", "1e3", "9223372036854775808", "%20", "%D9%A1"];

@@ -2,9 +2,8 @@
 
 use chrono::TimeDelta;
 use feed_core::sql::Value as Bind;
+use feed_test::app::{App, User, ids, on_both, rfc3339};
 use serde_json::{Value, json};
-
-use crate::app::{App, User, ids, on_both, rfc3339};
 
 const ME: &str = "/api/users/me/";
 

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use chrono::TimeDelta;
+use feed_test::app::{App, Reply, User, feeds, on_both, rfc3339};
 use serde_json::json;
 
-use crate::app::{App, Reply, User, feeds, on_both, rfc3339};
 use crate::feeds::reader;
 
 #[test]

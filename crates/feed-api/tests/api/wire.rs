@@ -1,8 +1,8 @@
 //! HEAD, compression, caching and refusals, on every route.
 
+use feed_test::app::{App, Reply, User, on_both};
 use serde_json::json;
 
-use crate::app::{App, Reply, User, on_both};
 use crate::feeds::reader;
 
 /// Every route with GET; the caller may see them all.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::binary::Running;
 
-use crate::binary::Running;
 use crate::client::Client;
 use crate::process::peak_memory;
 use crate::report::Report;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use feed_core::db::Engine;
+use feed_test::binary::{Running, signal};
 use pretty_assertions::assert_eq;
 
-use crate::binary::{Running, signal};
 use crate::client::Client;
 use crate::load::Load;
 use crate::report::Report;

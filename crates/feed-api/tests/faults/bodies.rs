@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use feed_api::extract::BODY_LIMIT;
 use feed_core::testing::TestDatabase;
+use feed_test::binary::Running;
 use pretty_assertions::assert_eq;
 
-use crate::binary::Running;
 use crate::client::Client;
 use crate::process::peak_memory;
 use crate::report::Report;

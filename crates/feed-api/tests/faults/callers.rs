@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use feed_core::testing::TestDatabase;
+use feed_test::SECRET;
+use feed_test::binary::Running;
 use pretty_assertions::assert_eq;
 
-use crate::binary::{Running, SECRET, feed_api};
 use crate::client::Client;
+use crate::feed_api;
 use crate::process::{memory, open_files, raise_open_files};
 use crate::report::Report;
 use crate::{ENGINES, after, serve};

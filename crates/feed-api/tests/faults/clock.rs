@@ -5,11 +5,11 @@
 
 use chrono::TimeDelta;
 use feed_core::db::Engine;
+use feed_test::app::{App, User, feeds, ids};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use crate::ENGINES;
-use crate::app::{App, User, feeds, ids};
 use crate::report::Report;
 
 const TOKENS_LIVE: i64 = 2 * 60 * 60;

@@ -2,9 +2,9 @@
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::binary::Running;
 use pretty_assertions::assert_eq;
 
-use crate::binary::Running;
 use crate::client::Client;
 use crate::load::{Kept, Load};
 use crate::proxy::Proxy;

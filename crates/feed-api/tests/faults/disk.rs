@@ -4,10 +4,10 @@ use std::path::Path;
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::binary::{Running, signal};
 use pretty_assertions::assert_eq;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::binary::{Running, signal};
 use crate::client::Client;
 use crate::load::{Kept, Load};
 use crate::report::Report;

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use feed_core::db::Engine;
 use feed_core::testing::TestDatabase;
+use feed_test::SECRET;
+use feed_test::binary::{Running, signal};
 use pretty_assertions::assert_eq;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 
 use crate::after;
-use crate::binary::{Running, SECRET, feed_api, signal};
+use crate::feed_api;
 use crate::process::listening;
 use crate::report::Report;
 

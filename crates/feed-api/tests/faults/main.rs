@@ -22,11 +22,6 @@ mod searches;
 mod start;
 
 // What the tests are made of.
-#[path = "../api/app.rs"]
-#[allow(dead_code, reason = "only the tests of the clock have the service in their own process")]
-mod app;
-#[path = "../binary/mod.rs"]
-mod binary;
 mod client;
 mod fuzzer;
 mod load;
@@ -38,10 +33,14 @@ mod server;
 use std::process::Command;
 
 use feed_core::db::Engine;
-
-use binary::{SECRET, feed_api};
+use feed_test::{SECRET, binary};
 
 const ENGINES: [Engine; 2] = [Engine::Sqlite, Engine::Postgres];
+
+/// The binary, without the configuration of whoever runs the tests.
+fn feed_api(arguments: &[&str]) -> Command {
+    binary::command(env!("CARGO_BIN_EXE_feed-api"), arguments)
+}
 
 fn serve(url: &str, more: &[&str]) -> Command {
     let mut command = feed_api(&["serve", "--bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"]);

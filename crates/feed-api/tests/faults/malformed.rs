@@ -6,9 +6,9 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use feed_core::testing::TestDatabase;
+use feed_test::binary::Running;
 use pretty_assertions::assert_eq;
 
-use crate::binary::Running;
 use crate::client::Client;
 use crate::fuzzer::Fuzzer;
 use crate::process::memory;

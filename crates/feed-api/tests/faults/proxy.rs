@@ -21,8 +21,8 @@ pub struct Proxy {
     pub url: String,
     state: Arc<AtomicU8>,
     streams: Arc<Mutex<Vec<UnixStream>>>,
-    #[expect(dead_code, reason = "deletes the folder when it is dropped")]
-    folder: tempfile::TempDir,
+    /// Deletes the folder of the socket when it is dropped.
+    _folder: tempfile::TempDir,
 }
 
 impl Proxy {
@@ -54,7 +54,7 @@ impl Proxy {
             }
         });
         let url = url.replace(&format!("host={host}"), &format!("host={}", folder.path().display()));
-        Self { url, state, streams, folder }
+        Self { url, state, streams, _folder: folder }
     }
 
     /// Ends all connections, and takes no new ones.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use diesel::RunQueryDsl;
 use feed_core::db::{Database, Engine, WAL_LIMIT};
 use feed_core::testing::TestDatabase;
+use feed_test::binary::Running;
 
-use crate::binary::Running;
 use crate::client::Client;
 use crate::load::{Kept, Load};
 use crate::report::Report;

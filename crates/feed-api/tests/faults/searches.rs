@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use feed_core::testing::TestDatabase;
+use feed_test::binary::Running;
 use pretty_assertions::assert_eq;
 
-use crate::binary::Running;
 use crate::client::{Client, Outcome};
 use crate::load::Kept;
 use crate::locks::while_slow;

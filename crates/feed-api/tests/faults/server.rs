@@ -9,8 +9,8 @@ pub struct OwnServer {
     /// acknowledged: `scripts/pg` waits for neither.
     pub url: String,
     folder: PathBuf,
-    #[expect(dead_code, reason = "deletes the folder when it is dropped")]
-    parent: tempfile::TempDir,
+    /// Deletes the folder when it is dropped.
+    _parent: tempfile::TempDir,
 }
 
 impl OwnServer {
@@ -22,7 +22,7 @@ impl OwnServer {
         let folder = parent.path().join("pg");
         let line = pg("start", &folder);
         let url = line.split('\'').nth(1).expect("the line to evaluate").to_owned();
-        Self { url: format!("{url}&options=-c%20synchronous_commit%3Don"), folder, parent }
+        Self { url: format!("{url}&options=-c%20synchronous_commit%3Don"), folder, _parent: parent }
     }
 
     /// Stops it as its operator does: those who are connected are thrown out.

@@ -8,11 +8,12 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_types};
 use feed_core::db::Engine;
 use feed_core::testing::{TestDatabase, with_database};
+use feed_test::SECRET;
 use pretty_assertions::assert_eq;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::binary::{SECRET, feed_api};
+use crate::feed_api;
 use crate::report::Report;
 
 /// Asserts that no command works with this database, each saying so in one line.

@@ -6,7 +6,10 @@ use std::path::{self, Path, PathBuf};
 
 use diesel::{RunQueryDsl, sql_query, sql_types::Text};
 
-use super::{Access, DatabaseUrl, Manager, private};
+use super::database::one_line;
+use super::manager::{Access, Manager};
+use super::private;
+use super::url::DatabaseUrl;
 
 /// A database could not be copied.
 #[derive(Debug, thiserror::Error)]
@@ -48,19 +51,15 @@ pub fn back_up(url: &DatabaseUrl, file: &Path) -> Result<u64, BackupError> {
         return Err(BackupError::Exists(file.to_owned()));
     }
     let (from, to) = (PathBuf::from(path), file.to_owned());
-    copy(url, &from, name).map_err(|reason| BackupError::Failed {
-        from,
-        to,
-        reason: super::one_line(&reason),
-    })
+    copy(url, &from, name).map_err(|reason| BackupError::Failed { from, to, reason: one_line(&reason) })
 }
 
 fn copy(url: &DatabaseUrl, from: &Path, name: &str) -> Result<u64, String> {
     let text = |error: io::Error| error.to_string();
     // Opening a missing database would create it.
     fs::metadata(from).map_err(|error| format!("{}: {error}", from.display()))?;
-    // An absolute path: SQLite takes a name like `file:copy.db` for a URI. A random name: another copy with the same name
-    // may be running.
+    // An absolute path: SQLite takes a name like `file:copy.db` for a URI. A random name: another copy with the same
+    // name may be running.
     let name = path::absolute(name).map_err(text)?;
     let part = PartialFile(format!("{}.{:016x}.part", name.display(), rand::random::<u64>()));
     let copy = private::create(Path::new(&part.0)).map_err(|error| format!("{}: {error}", name.display()))?;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::DatabaseUrl;
+use super::url::DatabaseUrl;
 
 /// The owner may read and write; nobody else may.
 const MODE: u32 = 0o600;

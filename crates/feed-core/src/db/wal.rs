@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 use diesel::sql_types::Integer;
 use diesel::{QueryableByName, RunQueryDsl, sql_query};
 
+use super::database::Database;
 use super::deadline::{self, StopCondition};
-use super::{Access, Database, DatabaseUrl, Manager};
+use super::manager::{Access, Manager};
+use super::url::DatabaseUrl;
 use crate::error::{Error, Result};
-
-/// The size in bytes up to which the log is left alone: twice what SQLite lets it grow to when no readers overlap.
-pub const WAL_LIMIT: u64 = 8 * 1024 * 1024;
 
 impl Database {
     /// The size of SQLite's write-ahead log in bytes; none on PostgreSQL.

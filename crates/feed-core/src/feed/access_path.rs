@@ -1,15 +1,15 @@
 //! Which index finds the flyers of a page.
 //!
 //! A list without a search and a radius has one access path: the index of the feed. The others have up to three:
-//! - `Feed` scans the index of the feed's own order, or of its relations, and filters. It ends after a page where matches
-//!   are frequent. Where there are none it reads the whole feed.
+//! - `Feed` scans the index of the feed's own order, or of its relations, and filters. It ends after a page where
+//!   matches are frequent. Where there are none it reads the whole feed.
 //! - `Place` merges the lists of the grid cells around the location. It reads at most what lies around there.
 //! - `Text` looks up the trigrams of the search. It reads at most the texts that contain them.
 //!
-//! Every path gives the same page, so the choice is a matter of cost alone. Where the request does not tell which path is
-//! the cheapest, a *survey* does: one statement of bounded cost, see [`super::survey_query`]. It counts the flyers that
-//! the feed's relations lead to, up to [`MANY_ROWS`]. Where these are not few, it also counts the matches in a sample of
-//! [`SAMPLE`] flyers, and the flyers around the location up to [`MANY_ROWS`].
+//! Every path gives the same page, so the choice is a matter of cost alone. Where the request does not tell which path
+//! is the cheapest, a *survey* does: one statement of bounded cost, see [`super::survey_query`]. It counts the flyers
+//! that the feed's relations lead to, up to [`MANY_ROWS`]. Where these are not few, it also counts the matches in a
+//! sample of [`SAMPLE`] flyers, and the flyers around the location up to [`MANY_ROWS`].
 
 use super::listing::{Feed, Listing};
 use crate::engine::Engine;

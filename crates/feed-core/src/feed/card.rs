@@ -85,7 +85,7 @@ pub struct Image {
     pub order: i16,
 }
 
-/// The columns of [`super::page_query`], in the order of [`CardRow`]'s fields.
+/// The columns of [`page_query`](super::page_query), in the order of [`CardRow`]'s fields.
 pub type CardColumns = (
     BigInt,
     Text,
@@ -106,10 +106,10 @@ pub type CardColumns = (
     Timestamp,
 );
 
-/// The columns of [`super::images_query`].
+/// The columns of [`images_query`](super::images_query).
 pub type ImageColumns = (BigInt, SmallInt, Text);
 
-/// A row of [`super::page_query`].
+/// A row of [`page_query`](super::page_query).
 #[derive(Debug, Clone, PartialEq, Queryable, Identifiable)]
 #[diesel(table_name = flyers)]
 pub struct CardRow {

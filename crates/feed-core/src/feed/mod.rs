@@ -1,8 +1,8 @@
 //! The feeds: all flyers, a user's favorites, those of followed creators, and one creator's.
 //!
-//! A page takes two statements: one for the cards with creator and flags, one for their images. A page costs the same at
-//! any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a place
-//! may take one statement more, which chooses the index: see [`AccessPath`].
+//! A page takes two statements: one for the cards with creator and flags, one for their images. A page costs the same
+//! at any depth: narrow indexes find its flyers, and only those are fetched. A list that is searched or asked near a
+//! place may take one statement more, which chooses the index: see [`AccessPath`].
 //!
 //! `listing` says what is listed, `access_path` which index finds it, `sql` writes the statements, and `card` is what
 //! comes back.
@@ -126,7 +126,7 @@ pub fn page_query(engine: Engine, request: &FeedRequest, path: AccessPath) -> St
     sql::page::page(engine, request, path)
 }
 
-/// The number of flyers in a list, up to [`crate::page::COUNT_LIMIT`] and one more.
+/// The number of flyers in a list, up to [`COUNT_LIMIT`](crate::page::COUNT_LIMIT) and one more.
 #[must_use]
 pub fn count_query(
     engine: Engine,

@@ -1,12 +1,12 @@
-//! The statements that code sends: recorded, counted, compared.
+//! Records, counts and compares the statements that code sends.
 //!
-//! Call [`install`] before the first connection is opened. From then on [`record`] and [`assert_queries`] see
-//! what their own thread runs, on whatever connection, from a pool or not; [`QueryLog::of_process`] sees
-//! every thread.
+//! Call [`install`] before the first connection is opened. From then on [`record`] and [`assert_queries`] see the
+//! statements of their own thread, on any connection, pooled or not. [`QueryLog::of_process`] sees those of every
+//! thread.
 //!
-//! Transaction control (BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE) and SET are no statements here; see
-//! [`Log::transactions`]. A batch ([`batch_execute`](diesel::connection::SimpleConnection::batch_execute)) is
-//! one.
+//! Transaction control (BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE) and SET do not count as statements; see
+//! [`Log::transactions`]. A batch ([`batch_execute`](diesel::connection::SimpleConnection::batch_execute)) counts as
+//! one statement.
 
 mod growth;
 pub(crate) mod recorder;
@@ -24,25 +24,24 @@ use recorder::{Recorder, SharedLog};
 /// A statement that was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    /// Its text, without the values of its binds.
+    /// The SQL, without the values of the binds.
     pub sql: String,
-    /// The text that it shares with its like: literals and placeholders are `?`, lists of them `(…)`, and
-    /// every run of space and comments is one space.
+    /// The SQL in a form that similar statements share: literals and placeholders are `?`, lists of them `(…)`, and
+    /// white space and comments are one space.
     pub normalized: String,
-    /// The values of its binds, in Diesel's debug text: `[1, "a"]`.
+    /// The values of the binds, as Diesel's debug text: `[1, "a"]`.
     pub binds: String,
     /// Whether it reads or writes.
     pub kind: Kind,
-    /// From sending it to its last row.
+    /// The time from its start to its last row.
     pub time: Duration,
-    /// Whether the database refused it.
+    /// Whether the database returned an error.
     pub failed: bool,
-    /// What SQLite counted; none on PostgreSQL, and on a connection that was opened before [`install`].
+    /// SQLite's counters. `None` on PostgreSQL, and on a connection that was opened before [`install`].
     pub counters: Option<SqliteCounters>,
 }
 
-/// A step of transaction control, with the depth of the transaction that it begins or ends: 1 is the
-/// outermost.
+/// A step of transaction control, with the depth of the transaction that it begins or ends. The outermost is 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transaction {
     /// BEGIN, or SAVEPOINT within a transaction.
@@ -53,26 +52,26 @@ pub enum Transaction {
     Rollback(u32),
 }
 
-/// Statements that are equal but for their values.
+/// Statements that differ only in their values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group<'a> {
     /// Their [`Statement::normalized`] text.
     pub sql: &'a str,
-    /// They themselves, oldest first; never none.
+    /// The statements, oldest first. Never empty.
     pub statements: Vec<&'a Statement>,
 }
 
-/// What was sent, oldest first, each in the order of its end.
+/// The statements that were sent, in the order in which they ended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log {
     /// The statements.
     pub statements: Vec<Statement>,
-    /// The transaction control, counted apart.
+    /// The steps of transaction control. They do not count as statements.
     pub transactions: Vec<Transaction>,
 }
 
 impl Log {
-    /// How many statements there are.
+    /// The number of statements.
     #[must_use]
     pub fn len(&self) -> usize {
         self.statements.len()
@@ -89,7 +88,7 @@ impl Log {
         self.statements.iter().filter(move |statement| statement.kind == kind)
     }
 
-    /// The statements by what they have in common, in the order of each group's first one.
+    /// The statements grouped by [`Statement::normalized`], in the order of each group's first statement.
     #[must_use]
     pub fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
@@ -102,7 +101,7 @@ impl Log {
         groups
     }
 
-    /// The groups of more than one statement: where one repeats with every row of another, an N+1.
+    /// The groups of more than one statement. A statement that repeats for every row of another is an N+1 query.
     #[must_use]
     pub fn repeated(&self) -> Vec<Group<'_>> {
         let mut groups = self.groups();
@@ -111,8 +110,8 @@ impl Log {
     }
 }
 
-/// One line a group, each with the number of its first statement, its time and its text; then the N+1, if
-/// any.
+/// One line for each group: the number of its first statement, its time and its text. Then the groups that may be N+1
+/// queries.
 impl fmt::Display for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in self.groups() {
@@ -126,22 +125,22 @@ impl fmt::Display for Log {
             writeln!(f, "{:>4}.  {ms:>9.3} ms  {times}{}{failed}", first + 1, group.sql)?;
         }
         for group in self.repeated() {
-            writeln!(f, "N+1? Sent {} times: {}", group.statements.len(), group.sql)?;
+            writeln!(f, "N+1 query? Sent {} times: {}", group.statements.len(), group.sql)?;
         }
         Ok(())
     }
 }
 
-/// A log that goes on being written; clones share it.
+/// A log that keeps recording. Clones share it.
 #[derive(Debug, Clone)]
 pub struct QueryLog {
     shared: SharedLog,
 }
 
 impl QueryLog {
-    /// Records what `connection` sends from now on, in place of any instrumentation that it has.
+    /// Records what `connection` sends from now on. It replaces the connection's instrumentation.
     ///
-    /// For a connection that is open already. [`record`] sees its statements too.
+    /// It is for a connection that is already open. [`record`] sees its statements too.
     pub fn attach(connection: &mut impl Connection) -> Self {
         let log = Self { shared: SharedLog::default() };
         connection.set_instrumentation(Recorder::new(Some(log.shared.clone())));
@@ -151,53 +150,53 @@ impl QueryLog {
     /// Records what every thread of the process sends from now on, until the last clone of the log is
     /// dropped.
     ///
-    /// For a test that watches a whole server from outside. See [`install`] for which connections report.
+    /// It is for a test that calls a whole server from outside. [`install`] says which connections are recorded.
     #[must_use]
     pub fn of_process() -> Self {
         Self { shared: recorder::process_log() }
     }
 
-    /// What was sent since the last call.
+    /// Returns what was sent since the last call, and removes it from the log.
     #[must_use]
     pub fn take(&self) -> Log {
         std::mem::take(&mut *recorder::lock(&self.shared))
     }
 }
 
-/// Makes every connection that the process opens from now on report here, those of pools and of a
-/// [`MultiConnection`](diesel::MultiConnection) included.
+/// Makes every connection recordable that the process opens from now on, also those of pools and of a
+/// [`MultiConnection`](diesel::MultiConnection).
 ///
-/// It becomes Diesel's default instrumentation, and on SQLite the trace callback of each connection. Further
-/// calls do nothing. A statement that nobody records costs next to nothing: it is not even written down.
+/// It sets Diesel's default instrumentation, and on SQLite the trace callback of each connection. Further calls change
+/// nothing. A statement that nobody records costs almost nothing, because its text is not formatted.
 ///
 /// # Panics
 /// When Diesel's default instrumentation cannot be set, because setting it has panicked before.
 pub fn install() {
     sqlite_trace::install();
     diesel::connection::set_default_instrumentation(|| Some(Box::new(Recorder::new(None))))
-        .expect("nothing panics while it sets the default instrumentation");
+        .expect("the default instrumentation can be set");
 }
 
-/// Does `work`, and tells which statements this thread ran meanwhile.
+/// Runs `work`, and returns its value with the statements that this thread sent meanwhile.
 ///
-/// Scopes nest: what the inner one sees, the outer one sees too.
+/// Calls may nest. The outer log has the statements of the inner one too.
 ///
 /// # Panics
-/// When no connection can report, since neither [`install`] nor [`QueryLog::attach`] was called: nothing
-/// would be seen, and every test of it would pass.
+/// When no connection can be recorded, because neither [`install`] nor [`QueryLog::attach`] was called. An empty log
+/// would let every test pass.
 pub fn record<T>(work: impl FnOnce() -> T) -> (T, Log) {
     let (value, log) = recorder::in_scope(false, work);
     assert!(
-        recorder::is_connected(),
-        "no connection reports: call feed_perf::log::install() before one is opened"
+        recorder::has_recorder(),
+        "no connection is recorded: call feed_perf::log::install() before the first connection is opened"
     );
     (value, log)
 }
 
-/// Does `work`, which must send exactly `expected` statements from this thread.
+/// Runs `work` and asserts that it sends exactly `expected` statements from this thread.
 ///
 /// # Panics
-/// When it sends more or fewer, with the list of them; and see [`record`].
+/// When it sends more or fewer. The message lists them. Also as [`record`].
 #[track_caller]
 pub fn assert_queries<T>(expected: usize, work: impl FnOnce() -> T) -> T {
     let (value, log) = record(work);

@@ -1,4 +1,4 @@
-//! Where the events of connections arrive, and how they find those who listen.
+//! Receives the events of connections, and writes the statements to the logs that record them.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -14,63 +14,62 @@ use crate::sql::{kind, normalize};
 use crate::sqlite_trace::SqliteCounters;
 
 thread_local! {
-    static THREAD: RefCell<Thread> = RefCell::default();
+    static THREAD: RefCell<ThreadState> = RefCell::default();
 }
 
-/// Whether any connection has ever been told to report.
-static IS_CONNECTED: AtomicBool = AtomicBool::new(false);
+/// Whether any connection has ever had a [`Recorder`].
+static HAS_RECORDER: AtomicBool = AtomicBool::new(false);
 
-/// The logs of the whole process, for as long as somebody holds them.
+/// The logs of the whole process. A log that nobody holds any more is removed.
 static PROCESS_LOGS: Mutex<Vec<Weak<Mutex<Log>>>> = Mutex::new(Vec::new());
 
-/// How many those are, so that nobody waits for the lock where there are none.
+/// The number of [`PROCESS_LOGS`]. While it is 0, statements need not take their lock.
 static PROCESS_LOG_COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// A log that several may write to.
+/// A log that several threads may write to.
 pub(super) type SharedLog = Arc<Mutex<Log>>;
 
-/// Locks `mutex`, which no panic can leave with half a change.
+/// Locks `mutex`. It ignores poisoning, because no panic can interrupt a change of a log.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What happens on one thread.
+/// The recording state of one thread.
 #[derive(Default)]
-struct Thread {
-    /// How many scopes are open.
+struct ThreadState {
+    /// The number of open scopes.
     scopes: usize,
-    /// And how many of them are private.
+    /// The number of open private scopes.
     private_scopes: usize,
-    /// What the scopes have seen: each from its start on.
-    seen: Log,
-    /// Statements that have begun; more than one where a reader goes through rows and sends others meanwhile.
-    running: Vec<Running>,
+    /// The log that all open scopes share. Each scope knows where its own part starts.
+    log: Log,
+    /// Statements that have started. There are several if code sends others while it still reads rows.
+    running: Vec<RunningStatement>,
 }
 
-struct Running {
+struct RunningStatement {
     id: u64,
     sql: String,
     binds: String,
     started: Instant,
     counters: Option<SqliteCounters>,
-    /// Rows so far of the SQLite statements within, by their address: a batch has several.
+    /// The rows so far, by the address of the SQLite statement. A batch has several SQLite statements.
     rows: Vec<(usize, u64)>,
 }
 
-impl Thread {
-    fn take_running(&mut self, id: u64) -> Option<Running> {
+impl ThreadState {
+    fn take_running(&mut self, id: u64) -> Option<RunningStatement> {
         let at = self.running.iter().position(|running| running.id == id)?;
         Some(self.running.remove(at))
     }
 }
 
-/// A scope of the current thread, which ends where it is dropped: on a panic too, and always the innermost
-/// first.
+/// A recording scope of the current thread. It ends when it is dropped, also on a panic, and the innermost ends first.
 struct Scope {
     is_private: bool,
-    /// How much the thread had seen when it began.
-    statements: usize,
-    transactions: usize,
+    /// The length of the thread's log when the scope began.
+    first_statement: usize,
+    first_transaction: usize,
 }
 
 impl Scope {
@@ -80,16 +79,16 @@ impl Scope {
             thread.private_scopes += usize::from(is_private);
             Self {
                 is_private,
-                statements: thread.seen.statements.len(),
-                transactions: thread.seen.transactions.len(),
+                first_statement: thread.log.statements.len(),
+                first_transaction: thread.log.transactions.len(),
             }
         })
     }
 
     fn log(&self) -> Log {
         THREAD.with_borrow(|thread| Log {
-            statements: thread.seen.statements[self.statements..].to_vec(),
-            transactions: thread.seen.transactions[self.transactions..].to_vec(),
+            statements: thread.log.statements[self.first_statement..].to_vec(),
+            transactions: thread.log.transactions[self.first_transaction..].to_vec(),
         })
     }
 }
@@ -100,14 +99,14 @@ impl Drop for Scope {
             thread.scopes -= 1;
             thread.private_scopes -= usize::from(self.is_private);
             if self.is_private || thread.scopes == 0 {
-                thread.seen.statements.truncate(self.statements);
-                thread.seen.transactions.truncate(self.transactions);
+                thread.log.statements.truncate(self.first_statement);
+                thread.log.transactions.truncate(self.first_transaction);
             }
         });
     }
 }
 
-/// Runs `work` in a scope of its own. What a private one sees, nobody else does.
+/// Runs `work` in a new scope and returns what it sent. Statements of a private scope reach no other log.
 pub(crate) fn in_scope<T>(is_private: bool, work: impl FnOnce() -> T) -> (T, Log) {
     let scope = Scope::enter(is_private);
     let value = work();
@@ -115,11 +114,11 @@ pub(crate) fn in_scope<T>(is_private: bool, work: impl FnOnce() -> T) -> (T, Log
     (value, log)
 }
 
-pub(super) fn is_connected() -> bool {
-    IS_CONNECTED.load(Ordering::Relaxed)
+pub(super) fn has_recorder() -> bool {
+    HAS_RECORDER.load(Ordering::Relaxed)
 }
 
-/// A log of everything that any thread of the process runs from now on.
+/// Creates a log that records every thread of the process from now on.
 pub(super) fn process_log() -> SharedLog {
     let log = SharedLog::default();
     let mut logs = lock(&PROCESS_LOGS);
@@ -131,19 +130,20 @@ pub(super) fn process_log() -> SharedLog {
 
 /// The instrumentation of one connection.
 pub(super) struct Recorder {
-    /// The log of this connection alone, if somebody asked for one.
+    /// The log of this connection alone, if there is one.
     own: Option<SharedLog>,
     running: Option<u64>,
 }
 
 impl Recorder {
     pub(super) fn new(own: Option<SharedLog>) -> Self {
-        IS_CONNECTED.store(true, Ordering::Relaxed);
+        HAS_RECORDER.store(true, Ordering::Relaxed);
         Self { own, running: None }
     }
 
-    /// Writing a statement down costs more than many a statement takes: not where nobody listens.
-    fn is_heard(&self) -> bool {
+    /// Whether any log records this connection now. If not, the statement's text is not formatted, because that costs
+    /// more than many statements take.
+    fn is_recorded(&self) -> bool {
         self.own.is_some()
             || PROCESS_LOG_COUNT.load(Ordering::Relaxed) > 0
             || THREAD.with_borrow(|thread| thread.scopes > 0)
@@ -151,22 +151,29 @@ impl Recorder {
 
     fn start(&mut self, query: &dyn DebugQuery) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        // Diesel tells no end of a statement whose binds it could not serialize.
+        // Diesel reports no end of a statement whose binds it could not serialize.
         if let Some(unfinished) = self.running.take() {
             THREAD.with_borrow_mut(|thread| thread.take_running(unfinished));
         }
-        let Some((sql, binds)) = written(query) else { return };
+        let Some((sql, binds)) = sql_and_binds(query) else { return };
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         self.running = Some(id);
         THREAD.with_borrow_mut(|thread| {
             let started = Instant::now();
-            thread.running.push(Running { id, sql, binds, started, counters: None, rows: Vec::new() });
+            thread.running.push(RunningStatement {
+                id,
+                sql,
+                binds,
+                started,
+                counters: None,
+                rows: Vec::new(),
+            });
         });
     }
 
     fn finish(&mut self, failed: bool) {
         let Some(id) = self.running.take() else { return };
-        // None: it began on another thread.
+        // `None` if it started on another thread.
         let Some(running) = THREAD.with_borrow_mut(|thread| thread.take_running(id)) else { return };
         let Some(kind) = kind(&running.sql) else { return };
         let statement = Statement {
@@ -178,13 +185,14 @@ impl Recorder {
             failed,
             counters: running.counters,
         };
-        self.tell(|log| log.statements.push(statement.clone()));
+        self.append(|log| log.statements.push(statement.clone()));
     }
 
-    fn tell(&self, write: impl Fn(&mut Log)) {
+    /// Writes to every log that records this connection.
+    fn append(&self, write: impl Fn(&mut Log)) {
         let is_private = THREAD.with_borrow_mut(|thread| {
             if thread.scopes > 0 {
-                write(&mut thread.seen);
+                write(&mut thread.log);
             }
             thread.private_scopes > 0
         });
@@ -205,38 +213,38 @@ impl Recorder {
 impl Instrumentation for Recorder {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
         match event {
-            InstrumentationEvent::StartQuery { query, .. } if self.is_heard() => self.start(query),
+            InstrumentationEvent::StartQuery { query, .. } if self.is_recorded() => self.start(query),
             InstrumentationEvent::FinishQuery { error, .. } => self.finish(error.is_some()),
             InstrumentationEvent::BeginTransaction { depth, .. } => {
-                self.tell(|log| log.transactions.push(Transaction::Begin(depth.get())));
+                self.append(|log| log.transactions.push(Transaction::Begin(depth.get())));
             }
             InstrumentationEvent::CommitTransaction { depth, .. } => {
-                self.tell(|log| log.transactions.push(Transaction::Commit(depth.get())));
+                self.append(|log| log.transactions.push(Transaction::Commit(depth.get())));
             }
             InstrumentationEvent::RollbackTransaction { depth, .. } => {
-                self.tell(|log| log.transactions.push(Transaction::Rollback(depth.get())));
+                self.append(|log| log.transactions.push(Transaction::Rollback(depth.get())));
             }
             _ => {}
         }
     }
 }
 
-/// The text of a query and of its binds.
+/// The SQL of a query and the debug text of its binds.
 ///
-/// Read from the `Debug` form, where the text is in quotes: in the other one it runs on into `-- binds:`,
-/// which may be part of either.
+/// It parses the `Debug` form, which has the SQL in quotes. The `Display` form separates SQL and binds by `--
+/// binds:`, and both may contain that text.
 ///
-/// None where the query cannot be built, and so not printed: Diesel's own error tells more than a panic here.
-pub(crate) fn written(query: &dyn DebugQuery) -> Option<(String, String)> {
+/// `None` if Diesel cannot build the query. It does not panic, so that the caller gets Diesel's own error.
+pub(crate) fn sql_and_binds(query: &dyn DebugQuery) -> Option<(String, String)> {
     let mut debug = String::new();
     write!(debug, "{query:?}").ok()?;
     Some(binds::split_debug_query(&debug).unwrap_or_else(|| (debug, "[]".to_owned())))
 }
 
-/// SQLite has answered a row of `statement`.
+/// Counts a row that SQLite returned for `statement`, the address of a SQLite statement.
 pub(crate) fn sqlite_row(statement: usize) {
     with_thread(|thread| {
-        // The innermost: a statement that runs inside of another one answers first.
+        // The innermost statement, because it returns its rows before the outer one continues.
         let Some(running) = thread.running.last_mut() else { return };
         match running.rows.iter_mut().find(|(address, _)| *address == statement) {
             Some((_, rows)) => *rows += 1,
@@ -245,7 +253,7 @@ pub(crate) fn sqlite_row(statement: usize) {
     });
 }
 
-/// SQLite has ended a run of `statement`, whose text is `sql`.
+/// Adds the counters of a finished run of `statement` to the running statement whose text contains `sql`.
 pub(crate) fn sqlite_profile(statement: usize, sql: &[u8], counters: SqliteCounters) {
     with_thread(|thread| {
         let mut rows = 0;
@@ -257,7 +265,7 @@ pub(crate) fn sqlite_profile(statement: usize, sql: &[u8], counters: SqliteCount
             });
         }
         let sql = sql.trim_ascii();
-        // Part of it, where it is one of a batch.
+        // A statement of a batch is a part of the recorded text.
         let is_in = |text: &str| {
             sql.len() <= text.len() && text.as_bytes().windows(sql.len().max(1)).any(|w| w == sql)
         };
@@ -267,8 +275,9 @@ pub(crate) fn sqlite_profile(statement: usize, sql: &[u8], counters: SqliteCount
     });
 }
 
-/// For the callbacks out of C, which must not panic: they may come while the thread ends.
-fn with_thread(work: impl FnOnce(&mut Thread)) {
+/// Runs `work` on the thread's state, or nothing if it is not available: SQLite may call back while the thread ends,
+/// and a callback from C must not panic.
+fn with_thread(work: impl FnOnce(&mut ThreadState)) {
     let _ = THREAD.try_with(|thread| {
         if let Ok(mut thread) = thread.try_borrow_mut() {
             work(&mut thread);

@@ -1,20 +1,21 @@
-//! Values as SQL literals for PostgreSQL, each checked against the type of its parameter.
+//! Writes values as SQL literals for PostgreSQL, and checks each against the type of its parameter.
 
-use crate::binds::{Moment, Value};
+use crate::binds::{DateTime, Value};
 
-/// The literal for `value`, where a parameter of the type `of` stands; the type as `regtype` prints it.
+/// The literal for `value` as a parameter of the type `type_name`, which is written as `regtype` prints it.
 ///
-/// All are in quotes, without a type of their own: then the server reads them by the parameter's input
-/// function, which gives back exactly what Diesel would have sent in binary.
-pub(super) fn literal(value: &Value, of: &str) -> Result<String, String> {
-    Ok(match text(value, of)? {
+/// Every literal is quoted and has no type of its own. So PostgreSQL parses it with the input function of the
+/// parameter's type, and gets exactly the value that Diesel sends in binary.
+pub(super) fn literal(value: &Value, type_name: &str) -> Result<String, String> {
+    Ok(match text(value, type_name)? {
         None => "NULL".to_owned(),
         Some(text) => quoted(&text),
     })
 }
 
-fn text(value: &Value, of: &str) -> Result<Option<String>, String> {
-    let fits = |types: &[&str]| types.contains(&of);
+/// The text of a value before quoting, or `None` for NULL.
+fn text(value: &Value, type_name: &str) -> Result<Option<String>, String> {
+    let fits = |types: &[&str]| types.contains(&type_name);
     Ok(Some(match value {
         Value::Null => return Ok(None),
         Value::Bool(value) if fits(&["boolean"]) => value.to_string(),
@@ -23,16 +24,16 @@ fn text(value: &Value, of: &str) -> Result<Option<String>, String> {
         Value::Text(text) if fits(&["text", "character varying", "character", "citext", "name"]) => {
             text.clone()
         }
-        Value::Moment(value) => moment(value, of)?,
+        Value::DateTime(value) => date_time(value, type_name)?,
         Value::List(values) if fits(&["bytea"]) => {
             let hex = values.iter().map(|value| match value {
                 Value::Int(byte @ 0..=255) => Ok(format!("{byte:02x}")),
-                _ => Err(format!("{value:?} is no byte")),
+                _ => Err(format!("{value:?} is not a byte")),
             });
             format!(r"\x{}", hex.collect::<Result<String, _>>()?)
         }
-        Value::List(values) if let Some(element) = of.strip_suffix("[]") => array(values, element)?,
-        _ => return Err(format!("{value:?} does not go into a parameter of the type {of}")),
+        Value::List(values) if let Some(element) = type_name.strip_suffix("[]") => array(values, element)?,
+        _ => return Err(format!("{value:?} does not fit a parameter of the type {type_name}")),
     }))
 }
 
@@ -49,34 +50,39 @@ fn array(values: &[Value], element: &str) -> Result<String, String> {
     Ok(format!("{{{}}}", elements.join(",")))
 }
 
-fn moment(moment: &Moment, of: &str) -> Result<String, String> {
-    let Moment { date, time, offset } = moment;
-    let fail = || Err(format!("{moment:?} does not go into a parameter of the type {of}"));
-    match (of, date, time, offset) {
+fn date_time(value: &DateTime, type_name: &str) -> Result<String, String> {
+    let DateTime { date, time, offset } = value;
+    let fail = || Err(format!("{value:?} does not fit a parameter of the type {type_name}"));
+    match (type_name, date, time, offset) {
         ("date", Some(date), None, None) => Ok(date.clone()),
         ("time without time zone", None, Some(time), None) => Ok(microseconds(time).to_owned()),
         ("timestamp without time zone", Some(date), Some(time), None)
         | ("timestamp with time zone", Some(date), Some(time), _) => {
-            // Diesel counts from the year 2000 and cuts what is smaller than a microsecond off that count:
-            // before, that is not the same as cutting the digits.
+            // Diesel sends the microseconds since the year 2000 and truncates that number towards 0. Before 2000 that
+            // is not the same as cutting off digits of the time.
             if microseconds(time).len() < time.len() && date.as_str() < "2001" {
-                return Err(format!("{date} {time} is before 2001 and finer than a microsecond"));
+                return Err(format!(
+                    "{date} {time} has nanoseconds, which are supported from the year 2001 on only"
+                ));
             }
-            // Diesel takes a time without an offset for UTC.
-            let offset =
-                if of == "timestamp without time zone" { "" } else { offset.as_deref().unwrap_or("Z") };
+            // Diesel treats a time without an offset as UTC.
+            let offset = if type_name == "timestamp without time zone" {
+                ""
+            } else {
+                offset.as_deref().unwrap_or("Z")
+            };
             Ok(format!("{date} {}{offset}", microseconds(time)))
         }
         _ => fail(),
     }
 }
 
-/// `time` without what is smaller than a microsecond: the server would round it, and Diesel cuts it.
+/// `time` cut off after the microseconds, as Diesel does. PostgreSQL would round it.
 fn microseconds(time: &str) -> &str {
     &time[..time.len().min("hh:mm:ss.ffffff".len())]
 }
 
-/// Quotes as libpq does, so that it means the same under any `standard_conforming_strings`.
+/// Quotes a string as libpq does. The result means the same with `standard_conforming_strings` on and off.
 pub(super) fn quoted(text: &str) -> String {
     let doubled = text.replace('\'', "''");
     if doubled.contains('\\') {

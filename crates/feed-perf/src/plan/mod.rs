@@ -1,8 +1,7 @@
-//! How the database runs a statement: which indexes it uses, what it scans, what it sorts.
+//! Query plans: the indexes that a statement uses, the tables that it scans, the rows that it sorts.
 //!
-//! A plan is that of a statement *as it was sent*: [`sqlite()`] and [`postgres()`] take what
-//! [`record`](crate::log::record) gave. A query that was not run is made one by [`unsent()`] or
-//! [`Statement::of`](crate::log::Statement::of).
+//! [`sqlite()`] and [`postgres()`] explain a statement that [`record`](crate::log::record) recorded, with its values.
+//! For a query that was not run, [`unsent()`] and [`Statement::of`](crate::log::Statement::of) make the statement.
 
 mod literal;
 mod postgres;
@@ -15,78 +14,76 @@ pub use postgres::{Plans, postgres};
 pub use sqlite::sqlite;
 pub use unsent::{Explain, unsent};
 
-/// Who made a plan, and from what.
+/// The planner of a plan, and whether it knew the values of the binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planner {
-    /// SQLite, which knows the values of the binds.
+    /// SQLite. Unless it was built with `SQLITE_ENABLE_QPSG`, it knows the values of the binds.
     Sqlite,
-    /// PostgreSQL, without the values of the binds: one plan for all executions of a prepared statement.
+    /// PostgreSQL, without the values of the binds: a plan for all executions of a prepared statement.
     Generic,
-    /// PostgreSQL, for these values of the binds.
+    /// PostgreSQL, with the values of the binds.
     Custom,
 }
 
-/// A plan of one statement.
+/// The plan of one statement.
 ///
-/// Its `Display` is the tree, one line a step, indented by two spaces.
+/// `Display` prints the tree of plan nodes: a line for each, indented by two spaces a level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// Who made it.
+    /// The planner that made it.
     pub planner: Planner,
-    /// Its steps, outermost first, with the depth of each.
+    /// The plan nodes, outermost first, each with its depth in the tree.
     pub steps: Vec<(usize, String)>,
-    /// The tables that are read from one end towards the other without an index.
+    /// The table scans without an index.
     ///
-    /// On SQLite: `SCAN` without an index, and an automatic index, which takes such a scan to build. That
-    /// includes reading a table in the order of its rowid, which may stop early. On PostgreSQL: `Seq Scan`.
-    /// Neither has subqueries, common table expressions, VALUES, functions or virtual tables among them.
+    /// On SQLite: `SCAN` without an index, also in the order of the rowid, which may stop early. An automatic index
+    /// too, because building it scans the table. On PostgreSQL: `Seq Scan`. Scans of subqueries, common table
+    /// expressions, VALUES, functions and virtual tables are left out.
     pub scans: Vec<Scan>,
-    /// The sorts, none of which an index saves.
+    /// The sorts.
     ///
-    /// On SQLite temporary B-trees, for DISTINCT and GROUP BY as well; on PostgreSQL `Sort` and `Incremental
+    /// On SQLite: temporary B-trees, also those for DISTINCT and GROUP BY. On PostgreSQL: `Sort` and `Incremental
     /// Sort`.
     pub sorts: Vec<Sort>,
-    /// The indexes that are used, each once, in the order of the steps. A SQLite rowid is none.
+    /// The indexes in use, each once, in the order of the plan nodes. SQLite's rowid does not count as an index.
     pub indexes: Vec<String>,
-    /// What running it took. On SQLite, which explains without running, there is none.
+    /// The measured work of running it. `None` on SQLite, which explains without running.
     pub execution: Option<Execution>,
 }
 
 /// A scan of a table without an index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// The table; on SQLite its alias in the statement, if it has one.
+    /// The table. On SQLite its alias in the statement, if it has one.
     pub table: String,
-    /// The step of the plan.
+    /// The plan node.
     pub step: String,
 }
 
 /// A sort.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort {
-    /// The step of the plan.
+    /// The plan node.
     pub step: String,
-    /// How many rows went in; not known on SQLite.
+    /// The number of rows that it sorted. `None` on SQLite, which does not tell.
     pub rows: Option<u64>,
 }
 
-/// What running a plan took, on PostgreSQL.
+/// The measured work of running a plan on PostgreSQL.
 ///
-/// The server tells rows as the mean of a step's loops, rounded, so a step that is done many times counts
-/// with that much imprecision.
+/// PostgreSQL reports the rows of a plan node as the rounded mean over its loops. So the numbers of a node with many
+/// loops are imprecise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Execution {
-    /// Blocks of 8 kB that were looked at in the shared buffers, read from disk or not; without those of
-    /// planning.
+    /// Shared buffers (blocks of 8 kB) that were accessed, in memory or read from disk, without those of planning.
     pub buffers: u64,
-    /// Rows and index entries that the scans of tables and indexes went through, whether they were kept or
-    /// not.
+    /// Rows and index entries that the scans of tables and indexes visited, also those that a filter removed.
     pub visited: u64,
-    /// Rows that a filter threw away, that of a join included.
+    /// Rows that filters removed, also the filters of joins.
     pub removed: u64,
-    /// Rows that went into sorts.
+    /// Rows that were sorted.
     pub sorted: u64,
-    /// Rows that were answered.
+    /// Rows that the statement returned.
     pub returned: u64,
 }
 
@@ -96,7 +93,7 @@ impl Plan {
         Self { planner, steps, scans, sorts, indexes, execution: None }
     }
 
-    /// Whether it uses the index of that name.
+    /// Whether the plan uses the index of this name.
     #[must_use]
     pub fn uses_index(&self, name: &str) -> bool {
         self.indexes.iter().any(|index| index == name)

@@ -1,4 +1,4 @@
-//! Plans of PostgreSQL, with what running them took.
+//! PostgreSQL's plans, with the measured work of running them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,29 +13,28 @@ use crate::binds;
 use crate::error::Error;
 use crate::log::{Statement, recorder};
 
-/// Both plans of one statement.
+/// The generic and the custom plan of one statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plans {
-    /// The plan for any values of the binds: what a prepared statement ends with, once it has run a few
-    /// times.
+    /// The plan for any values of the binds. A prepared statement usually gets it after a few runs.
     pub generic: Plan,
-    /// The plan for the values that were sent.
+    /// The plan for the values of this statement.
     pub custom: Plan,
 }
 
-/// Explains `statement` by running it twice more: under its generic and under its custom plan.
+/// Explains `statement`, and measures it by running it twice more: with its generic and with its custom plan.
 ///
-/// It is prepared anew under a name of its own, with the parameter types that `connection` has declared for
-/// it, or, for a statement that Diesel does not keep (`sql_query` and what [`unsent()`](super::unsent()) gives),
-/// with those that the server infers. The values are put in as literals, read from Diesel's debug text of the
-/// binds and checked against those types.
+/// It prepares the statement under another name. The parameter types are those that `connection` has declared for it.
+/// For a statement that Diesel does not keep prepared (`sql_query`, and the result of [`unsent()`](super::unsent())),
+/// PostgreSQL infers them. The values are literals. They are parsed from Diesel's debug text of the binds and checked
+/// against those types.
 ///
-/// All in one transaction (or savepoint) that is rolled back: what a write does is undone, apart from
-/// sequences, and every setting is as it was. The logs do not see it.
+/// Everything happens in one transaction (or savepoint), which is rolled back. So writes are undone, except the
+/// advance of sequences, and all settings stay. It is not recorded in any log.
 ///
 /// # Errors
-/// [`Error::Binds`] for a bind that is no number, boolean, string, time, bytes, or list of these, or does not
-/// fit its parameter; [`Error::Plan`]; [`Error::Database`].
+/// [`Error::Binds`] for a bind that is not a number, boolean, string, time, bytes or list of these, or does not fit its
+/// parameter; [`Error::Plan`]; [`Error::Database`].
 pub fn postgres(connection: &mut PgConnection, statement: &Statement) -> Result<Plans, Error> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let name = format!("feed_perf_{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -45,7 +44,7 @@ pub fn postgres(connection: &mut PgConnection, statement: &Statement) -> Result<
             plans = Some(explain(connection, statement, &name));
             Err::<(), _>(diesel::result::Error::RollbackTransaction)
         });
-        // A rollback leaves prepared statements where they are.
+        // A rollback does not remove prepared statements.
         let is_prepared = plans.as_ref().is_some_and(|(is_prepared, _)| *is_prepared);
         if is_prepared {
             connection.batch_execute(&format!("DEALLOCATE {name}")).map_err(Error::database("DEALLOCATE"))?;
@@ -53,14 +52,16 @@ pub fn postgres(connection: &mut PgConnection, statement: &Statement) -> Result<
         match (plans, undone) {
             (Some((_, plans)), Err(diesel::result::Error::RollbackTransaction)) => plans,
             (Some((_, Err(first))), _) => Err(first),
-            (_, Err(source)) => Err(Error::Database { doing: "a transaction to explain in".into(), source }),
+            (_, Err(source)) => {
+                Err(Error::Database { doing: "the transaction around EXPLAIN".into(), source })
+            }
             (_, Ok(())) => unreachable!("the transaction is always rolled back"),
         }
     });
     plans
 }
 
-/// Whether the statement was prepared, and its plans.
+/// Prepares and explains the statement. Returns whether it was prepared, and its plans.
 fn explain(connection: &mut PgConnection, statement: &Statement, name: &str) -> (bool, Result<Plans, Error>) {
     let prepared = declared_types(connection, &statement.sql).and_then(|types| {
         let types = if types.is_empty() { String::new() } else { format!(" ({})", types.join(", ")) };
@@ -78,9 +79,9 @@ fn explain(connection: &mut PgConnection, statement: &Statement, name: &str) -> 
     (true, plans)
 }
 
-/// The parameter types of a statement that the connection has prepared; none where it has not.
+/// The parameter types of a statement that the connection has prepared. Empty if it has not.
 fn declared_types(connection: &mut PgConnection, sql: &str) -> Result<Vec<String>, Error> {
-    // Diesel trims nothing; the log does.
+    // The log trims the text of a statement, Diesel does not. So compare trimmed texts.
     let mut found = diesel::sql_query(
         "SELECT DISTINCT parameter_types::text[] AS types FROM pg_prepared_statements \
          WHERE btrim(statement, E' \\t\\r\\n') = btrim($1, E' \\t\\r\\n') AND name NOT LIKE 'feed\\_perf\\_%'",
@@ -90,7 +91,7 @@ fn declared_types(connection: &mut PgConnection, sql: &str) -> Result<Vec<String
     .map_err(Error::database("pg_prepared_statements"))?;
     if found.len() > 1 {
         return Err(Error::plan(format!(
-            "the same text is prepared with several types of parameters: {sql}"
+            "the statement is prepared several times with different parameter types: {sql}"
         )));
     }
     Ok(found.pop().map(|row| row.types).unwrap_or_default())
@@ -102,7 +103,7 @@ struct Types {
     types: Vec<String>,
 }
 
-/// `name (literals)`
+/// The arguments of EXECUTE: `name(literals)`.
 fn execute_text(connection: &mut PgConnection, statement: &Statement, name: &str) -> Result<String, Error> {
     let types = diesel::sql_query(
         "SELECT parameter_types::text[] AS types FROM pg_prepared_statements WHERE name = $1",
@@ -119,7 +120,7 @@ fn execute_text(connection: &mut PgConnection, statement: &Statement, name: &str
     let literals = values
         .iter()
         .zip(&types)
-        .map(|(value, of)| literal(value, of))
+        .map(|(value, type_name)| literal(value, type_name))
         .collect::<Result<Vec<_>, _>>()
         .map_err(fail)?;
     Ok(if literals.is_empty() { name.to_owned() } else { format!("{name}({})", literals.join(", ")) })
@@ -136,7 +137,7 @@ fn explain_execute(connection: &mut PgConnection, execute: &str, planner: Planne
     let json: Json = serde_json::from_str(&json).map_err(|error| Error::plan(error.to_string()))?;
     let root = json
         .pointer("/0/Plan")
-        .ok_or_else(|| Error::plan(format!("EXPLAIN's answer has no plan: {json}")))?;
+        .ok_or_else(|| Error::plan(format!("the output of EXPLAIN has no plan: {json}")))?;
     plan(root, planner)
 }
 
@@ -171,12 +172,12 @@ fn plan(root: &Json, planner: Planner) -> Result<Plan, Error> {
     Ok(plan)
 }
 
-/// The line of one step.
+/// The line of one plan node.
 fn step(node: &Json) -> Result<String, Error> {
     let node_type =
-        text(node, "Node Type").ok_or_else(|| Error::plan(format!("a step without a type: {node}")))?;
+        text(node, "Node Type").ok_or_else(|| Error::plan(format!("a plan node has no type: {node}")))?;
     let mut words = Vec::new();
-    // `InitPlan 1 (returns $0)`
+    // For example `InitPlan 1 (returns $0)`.
     words.extend(text(node, "Subplan Name").map(|name| format!("{name}:")));
     words.push(node_type.to_owned());
     let names =
@@ -196,7 +197,7 @@ fn step(node: &Json) -> Result<String, Error> {
     Ok(format!("{}  ({})", clauses.join(", "), counts(node)?))
 }
 
-/// What a step went through, in all of its loops together.
+/// The rows and buffers of a plan node, over all of its loops.
 fn counts(node: &Json) -> Result<String, Error> {
     let loops = number(node, "Actual Loops")?;
     if loops == 0 {
@@ -220,7 +221,7 @@ fn counts(node: &Json) -> Result<String, Error> {
     Ok(counts.join(", "))
 }
 
-/// The buffers of a step, those of the steps below it included.
+/// The shared buffers of a plan node, including the nodes below it.
 fn buffers(node: &Json) -> Result<u64, Error> {
     Ok(number(node, "Shared Hit Blocks")? + number(node, "Shared Read Blocks")?)
 }
@@ -229,7 +230,7 @@ fn text<'a>(node: &'a Json, key: &str) -> Option<&'a str> {
     node[key].as_str()
 }
 
-/// A whole number, or 0 where the server leaves it out.
+/// A whole number, or 0 if PostgreSQL leaves it out.
 fn number(node: &Json, key: &str) -> Result<u64, Error> {
     match &node[key] {
         Json::Null => Ok(0),
@@ -237,12 +238,12 @@ fn number(node: &Json, key: &str) -> Result<u64, Error> {
     }
 }
 
-/// A mean of the loops, times the loops.
+/// A total over all loops: PostgreSQL reports the mean, which is multiplied by the number of loops.
 fn times_loops(node: &Json, key: &str) -> Result<u64, Error> {
     let loops = number(node, "Actual Loops")?;
     match &node[key] {
         Json::Null => Ok(0),
-        // Servers from 18 on tell fractions.
+        // PostgreSQL 18 and later report fractions.
         Json::Number(mean) if mean.is_f64() => {
             let total =
                 mean.as_f64().zip(u32::try_from(loops).ok()).map(|(mean, loops)| mean * f64::from(loops));
@@ -254,7 +255,7 @@ fn times_loops(node: &Json, key: &str) -> Result<u64, Error> {
     }
 }
 
-/// The rows that a step gave, in all of its loops.
+/// The rows that a plan node returned, over all of its loops.
 fn rows(node: &Json) -> Result<u64, Error> {
     times_loops(node, "Actual Rows")
 }

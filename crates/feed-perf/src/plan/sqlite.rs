@@ -1,4 +1,4 @@
-//! Plans of SQLite.
+//! SQLite's plans.
 
 use diesel::prelude::*;
 use diesel::query_builder::BoxedSqlQuery;
@@ -6,21 +6,20 @@ use diesel::sql_types::{BigInt, Binary, Double, Integer, Nullable, Text};
 use diesel::sqlite::Sqlite;
 
 use super::{Plan, Planner, Scan, Sort};
-use crate::binds::{self, Moment, Value};
+use crate::binds::{self, DateTime, Value};
 use crate::error::Error;
 use crate::log::{Statement, recorder};
 use crate::sql::has_alias;
 
 /// Explains `statement` as `connection` would run it now, without running it.
 ///
-/// SQLite looks at the values of the binds where it plans (at samples of a column, at the pattern of a LIKE,
-/// at the condition of a partial index) unless it was built with `SQLITE_ENABLE_QPSG`, so they are bound again, from
-/// their debug text.
+/// It binds the values again, parsed from their debug text. SQLite's planner uses them (for statistics of a column, the
+/// pattern of a LIKE, the condition of a partial index), unless it was built with `SQLITE_ENABLE_QPSG`.
 ///
-/// Cost: it prepares the statement once. The logs do not see it.
+/// Cost: it prepares the statement once. It is not recorded in any log.
 ///
 /// # Errors
-/// [`Error::Binds`] for a bind that is no number, boolean, string, time or bytes; [`Error::Database`].
+/// [`Error::Binds`] for a bind that is not a number, boolean, string, time or bytes; [`Error::Database`].
 pub fn sqlite(connection: &mut SqliteConnection, statement: &Statement) -> Result<Plan, Error> {
     let values = binds::parse(&statement.binds)?;
     let mut query = diesel::sql_query(format!("EXPLAIN QUERY PLAN {}", statement.sql)).into_boxed::<Sqlite>();
@@ -43,7 +42,7 @@ struct Row {
     detail: String,
 }
 
-/// Binds what Diesel binds for such a value.
+/// Binds a value as Diesel binds it.
 fn bind(
     query: BoxedSqlQuery<'static, Sqlite, diesel::query_builder::SqlQuery>,
     value: Value,
@@ -53,24 +52,24 @@ fn bind(
         Value::Bool(value) => query.bind::<BigInt, _>(i64::from(value)),
         Value::Int(value) => query.bind::<BigInt, _>(value),
         Value::Float(text) => {
-            query.bind::<Double, _>(text.parse::<f64>().map_err(|_| "a float does not parse")?)
+            query.bind::<Double, _>(text.parse::<f64>().map_err(|_| "a float cannot be parsed")?)
         }
         Value::Text(text) => query.bind::<Text, _>(text),
-        Value::Moment(moment) => query.bind::<Text, _>(moment_text(moment)),
+        Value::DateTime(value) => query.bind::<Text, _>(date_time_text(value)),
         Value::List(values) => {
             let bytes: Option<Vec<u8>> = values
                 .iter()
                 .map(|value| if let Value::Int(byte) = value { u8::try_from(*byte).ok() } else { None })
                 .collect();
-            query.bind::<Binary, _>(bytes.ok_or("a list is not of bytes")?)
+            query.bind::<Binary, _>(bytes.ok_or("a list has elements that are not bytes")?)
         }
     })
 }
 
-fn moment_text(moment: Moment) -> String {
-    let offset = moment.offset.map(|offset| if offset == "Z" { "+00:00".to_owned() } else { offset });
-    let day = [moment.date, moment.time].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    day + offset.as_deref().unwrap_or_default()
+fn date_time_text(value: DateTime) -> String {
+    let offset = value.offset.map(|offset| if offset == "Z" { "+00:00".to_owned() } else { offset });
+    let local = [value.date, value.time].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    local + offset.as_deref().unwrap_or_default()
 }
 
 fn plan(rows: &[Row], sql: &str) -> Plan {
@@ -101,7 +100,7 @@ fn depth(row: &Row, rows: &[Row]) -> usize {
     std::iter::successors(Some(row), |row| rows.iter().find(|other| other.id == row.parent)).count() - 1
 }
 
-/// What a step scans without an index: a table, or a subquery that goes by that name.
+/// The table that a plan node scans without an index. It may be the name of a subquery.
 fn scanned(step: &str) -> Option<&str> {
     let has_index = |rest: &str| rest.contains(" USING INDEX ") || rest.contains(" USING COVERING INDEX ");
     let rest = match step.strip_prefix("SCAN ") {
@@ -109,7 +108,7 @@ fn scanned(step: &str) -> Option<&str> {
         Some(rest) => rest,
         None => step.strip_prefix("SEARCH ").filter(|rest| rest.contains(" USING AUTOMATIC "))?,
     };
-    // `SCAN CONSTANT ROW`, `SCAN 3 CONSTANT ROWS`, `SCAN (subquery-1)`.
+    // Not tables: `SCAN CONSTANT ROW`, `SCAN 3 CONSTANT ROWS`, `SCAN (subquery-1)`.
     let is_table =
         !rest.contains("CONSTANT ROW") && !rest.contains(" VIRTUAL TABLE ") && !rest.starts_with('(');
     let end = [" USING ", " LEFT-JOIN", " EXISTS"].iter().filter_map(|suffix| rest.find(suffix)).min();

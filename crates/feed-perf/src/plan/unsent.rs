@@ -1,4 +1,4 @@
-//! Queries that were not run, as the statements that they would be.
+//! Makes statements of queries that were not run.
 
 use diesel::Connection;
 use diesel::QueryResult;
@@ -13,14 +13,14 @@ const EXPLAIN: &str = "EXPLAIN ";
 
 /// A query with EXPLAIN in front, on any backend.
 ///
-/// PostgreSQL answers it with the custom plan, and SQLite with a program of its virtual machine: read plans
-/// by [`unsent()`].
+/// [`unsent()`] uses it to let Diesel write a query's SQL. To read plans, use the functions of [this module](super):
+/// SQLite's answer to EXPLAIN is a program of its virtual machine, and PostgreSQL's is only the custom plan.
 #[derive(Debug, Clone, Copy)]
 pub struct Explain<Q>(pub Q);
 
 impl<DB: Backend, Q: QueryFragment<DB>> QueryFragment<DB> for Explain<Q> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
-        // Not worth a place among the statements of the connection under test.
+        // Do not fill the statement cache of the connection under test.
         out.unsafe_to_cache_prepared();
         out.push_sql(EXPLAIN);
         self.0.walk_ast(out)
@@ -32,13 +32,13 @@ impl<Q> QueryId for Explain<Q> {
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-/// The statement that `query` would be on `connection`, as [`plan::sqlite`](super::sqlite()) and
-/// [`plan::postgres`](super::postgres()) take it, on any backend, that of a `MultiConnection` included.
+/// The statement that `connection` would send for `query`, for [`plan::sqlite`](super::sqlite()) and
+/// [`plan::postgres`](super::postgres()). It supports any backend, also that of a `MultiConnection`.
 ///
-/// Cost: one EXPLAIN, which runs nothing. The logs do not see it.
+/// Cost: one EXPLAIN, which does not run the query. It is not recorded in any log.
 ///
 /// # Errors
-/// [`Error::Unseen`] when the connection does not report to the log; [`Error::Database`].
+/// [`Error::Unseen`] when the connection is not recorded; [`Error::Database`].
 pub fn unsent<C, Q>(connection: &mut C, query: Q) -> Result<Statement, Error>
 where
     C: Connection,
@@ -55,9 +55,9 @@ where
 }
 
 impl Statement {
-    /// The statement that `query` would be on a connection with the backend `DB`, without a connection.
+    /// The statement that a connection with the backend `DB` would send for `query`. It needs no connection.
     ///
-    /// The backend of a `MultiConnection` cannot be made from nothing: for that there is [`unsent()`].
+    /// For a `MultiConnection` use [`unsent()`], because its backend has no `Default`.
     ///
     /// # Errors
     /// [`Error::Unseen`] when Diesel cannot build the query.
@@ -66,7 +66,8 @@ impl Statement {
         DB: Backend + Default,
         DB::QueryBuilder: Default,
     {
-        let (sql, binds) = recorder::written(&diesel::debug_query::<DB, _>(query)).ok_or(Error::Unseen)?;
+        let (sql, binds) =
+            recorder::sql_and_binds(&diesel::debug_query::<DB, _>(query)).ok_or(Error::Unseen)?;
         Ok(Self::unsent(sql, binds))
     }
 

@@ -1,9 +1,9 @@
-//! The library by itself, on tables of its own: on SQLite in memory, on PostgreSQL in a schema that goes with
-//! the test.
+//! Tests of the library on tables of its own: on SQLite in memory, on PostgreSQL in a schema that each test creates and
+//! drops.
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![expect(missing_docs, reason = "the derive of the connection makes public items without doc comments")]
+#![expect(missing_docs, reason = "deriving MultiConnection generates public items without doc comments")]
 
-mod each;
+mod engine_specific;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -45,7 +45,7 @@ fn measure<T>(connection: &mut Either, work: impl FnOnce(&mut Either) -> T) -> (
     feed_perf::work::measure(connection, target, work).unwrap()
 }
 
-/// Every plan of a statement.
+/// All plans of a statement: one on SQLite, two on PostgreSQL.
 fn plans(connection: &mut Either, statement: &Statement) -> Vec<Plan> {
     match connection {
         Either::Sqlite(connection) => vec![plan::sqlite(connection, statement).unwrap()],
@@ -65,13 +65,13 @@ fn url() -> String {
     std::env::var("FEED_TEST_POSTGRES").expect("FEED_TEST_POSTGRES names a server: run by scripts/pg run")
 }
 
-/// A connection with a schema of its own.
-struct OnServer {
+/// A connection to PostgreSQL with a schema of its own, which is dropped with it.
+struct PostgresSchema {
     connection: Either,
     schema: String,
 }
 
-impl OnServer {
+impl PostgresSchema {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         log::install();
@@ -89,20 +89,20 @@ impl OnServer {
     }
 }
 
-impl Drop for OnServer {
+impl Drop for PostgresSchema {
     fn drop(&mut self) {
-        // The test's own connection may be in any state.
+        // Use a new connection, because the test may have left its own in a failed transaction.
         let dropped = PgConnection::establish(&url())
             .map(|mut connection| connection.batch_execute(&format!("DROP SCHEMA {} CASCADE", self.schema)));
         if !matches!(dropped, Ok(Ok(()))) {
-            eprintln!("the schema {} was left behind: {dropped:?}", self.schema);
+            eprintln!("the schema {} could not be dropped: {dropped:?}", self.schema);
         }
     }
 }
 
-/// Runs `test` on either engine over 2,000 books by 100 authors.
+/// Runs `test` on each engine, with 2,000 books by 100 authors.
 fn on_both(test: impl Fn(&mut Either)) {
-    let mut server = OnServer::new();
+    let mut server = PostgresSchema::new();
     for connection in [&mut Either::Sqlite(sqlite()), &mut server.connection] {
         connection
             .batch_execute(
@@ -124,7 +124,7 @@ fn title_of(connection: &mut Either, id: i32) -> String {
     books::table.find(id).select(books::title).get_result(connection).unwrap()
 }
 
-/// The work of a page: its books, and then each one again.
+/// Loads a page of books, and then each of them again: an N+1 query.
 fn with_n_plus_one(connection: &mut Either, rows: i64) -> Log {
     let load = || {
         let ids = books::table.select(books::id).limit(rows).load::<i32>(connection).unwrap();
@@ -140,7 +140,7 @@ fn panic_of(work: impl FnOnce()) -> String {
 }
 
 #[test]
-fn a_wrong_count_is_told_with_the_statements_and_the_n_plus_one() {
+fn the_message_of_a_wrong_count_has_the_statements_and_the_n_plus_one_query() {
     on_both(|c| {
         let count = || books::table.count().get_result::<i64>(c).unwrap();
         assert_eq!(log::assert_queries(1, count), 2000);
@@ -155,12 +155,12 @@ fn a_wrong_count_is_told_with_the_statements_and_the_n_plus_one() {
         assert!(message.starts_with("expected 2 statements, 4 were sent:\n   1. "), "{message}");
         assert!(message.contains(" ms  3 × SELECT "), "{message}");
         assert!(message.contains("\n   2. "), "{message}");
-        assert!(message.contains("N+1? Sent 3 times: SELECT "), "{message}");
+        assert!(message.contains("N+1 query? Sent 3 times: SELECT "), "{message}");
     });
 }
 
 #[test]
-fn a_statement_that_repeats_with_the_rows_is_an_n_plus_one() {
+fn a_statement_that_repeats_with_the_rows_is_an_n_plus_one_query() {
     on_both(|c| {
         let (few, many) = (with_n_plus_one(c, 2), with_n_plus_one(c, 10));
         let growth = log::growth(&few, &many);
@@ -168,10 +168,7 @@ fn a_statement_that_repeats_with_the_rows_is_an_n_plus_one() {
         assert_eq!((growth[0].few, growth[0].many), (2, 10));
         assert!(growth[0].sql.contains("title"), "{growth:?}");
         let message = panic_of(|| log::assert_no_growth(&few, &many));
-        assert!(
-            message.contains("N+1") && message.contains("2 × over few rows, 10 × over many"),
-            "{message}"
-        );
+        assert!(message.contains("N+1") && message.contains("2 × for few rows, 10 × for many"), "{message}");
 
         let of_ids = |c: &mut Either, ids: Vec<i32>| {
             let load = || books::table.filter(books::id.eq_any(ids)).select(books::title).load::<String>(c);
@@ -182,7 +179,7 @@ fn a_statement_that_repeats_with_the_rows_is_an_n_plus_one() {
 }
 
 #[test]
-fn scopes_nest_and_are_of_their_thread() {
+fn scopes_nest_and_record_their_own_thread() {
     on_both(|c| {
         let ((first, second), all) = log::record(|| {
             let first = log::record(|| title_of(c, 1)).1;
@@ -196,7 +193,7 @@ fn scopes_nest_and_are_of_their_thread() {
         assert_eq!((first.len(), second.len()), (1, 2));
         assert_eq!(all.statements, [first.statements, second.statements].concat());
 
-        // A scope that a panic leaves is closed.
+        // A panic closes its scope.
         panic_of(|| log::record(|| panic!("{}", title_of(c, 4))).0);
         assert_eq!(log::record(|| ()).1, Log::default());
     });
@@ -218,14 +215,17 @@ fn the_log_of_the_process_sees_every_thread_and_pool() {
             diesel::sql_query(MARK).execute(&mut pool.get().unwrap()).unwrap();
         });
     });
-    // Other tests may run in this process.
+    // Other tests may run in this process at the same time.
     let seen = whole.take().statements.into_iter().filter(|statement| statement.sql == MARK);
     assert_eq!(seen.count(), 2);
-    assert!(whole.take().statements.iter().all(|statement| statement.sql != MARK), "taken once");
+    assert!(
+        whole.take().statements.iter().all(|statement| statement.sql != MARK),
+        "a statement is taken only once"
+    );
 }
 
 #[test]
-fn a_connection_that_is_open_can_be_watched() {
+fn an_open_connection_can_be_recorded() {
     let mut connection = sqlite();
     let own = QueryLog::attach(&mut connection);
     let (_, log) = log::record(|| diesel::sql_query("SELECT 1").execute(&mut connection));
@@ -235,7 +235,7 @@ fn a_connection_that_is_open_can_be_watched() {
 }
 
 #[test]
-fn reads_writes_failures_and_transactions_are_told_apart() {
+fn reads_writes_failures_and_transactions_are_distinguished() {
     on_both(|c| {
         let ((), log) = log::record(|| {
             c.transaction(|c| {
@@ -263,7 +263,7 @@ fn reads_writes_failures_and_transactions_are_told_apart() {
 }
 
 #[test]
-fn text_and_binds_are_those_of_the_first_run_and_of_the_cached_ones() {
+fn cached_runs_record_the_same_text_and_binds_as_the_first() {
     on_both(|c| {
         let added: NaiveDateTime = "2026-01-02T03:04:05.000250".parse().unwrap();
         let query = books::table
@@ -309,7 +309,7 @@ fn scans_sorts_and_indexes_are_found() {
             assert_eq!(plan.sorts[0].rows, rows, "{plan}");
             assert!(plan.to_string().lines().count() >= 2, "{plan}");
         }
-        // What goes through no table is no scan, whatever its name and alias.
+        // Scans of CTEs and subqueries do not count, also under an alias.
         let constant = "WITH recent AS (SELECT id FROM books WHERE author = 7 ORDER BY id DESC LIMIT 5),
                              wanted(x) AS (VALUES (1), (2))
                         SELECT * FROM recent AS r JOIN wanted AS w ON r.id > w.x, (SELECT 1 AS one) AS s";
@@ -351,7 +351,7 @@ fn work_is_the_same_in_every_run() {
             title_of(c, 1);
             title_of(c, 2);
         };
-        // Runs that nobody measures are not charged to those that are.
+        // Runs that are not measured must not add to the counters of those that are.
         load(c);
         let ((), first) = measure(c, load);
         load(c);
@@ -381,7 +381,7 @@ fn work_is_the_same_in_every_run() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_said() {
+fn unmeasured_statements_are_reported_as_such() {
     on_both(|c| {
         let ((), work) = measure(c, |c| {
             diesel::delete(books::table.find(3)).execute(c).unwrap();

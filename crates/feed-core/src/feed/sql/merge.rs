@@ -2,26 +2,29 @@
 //!
 //! Each list is a range of an index, in the feed's order. A page is found in one statement of up to three steps.
 //!
-//! 1. The *sample* (`sample`) scans the newest flyers of all and tests which of them are in the feed. It covers an eighth
-//!    as many flyers as there are lists, and [`RECENT_SCAN`] / 8 at most. Where it finds less than an eighth of a page,
-//!    step 2 is skipped.
-//! 2. The *recent scan* (`looked`, `recent`) does the same over as many flyers as there are lists. One of its steps costs
-//!    less than a probe of a list, so it never costs more than the merge that it may save.
+//! 1. The *sample* (`sample`) scans the newest flyers of all and tests which of them are in the feed. It covers an
+//!    eighth as many flyers as there are lists, and [`RECENT_SCAN`] / 8 at most. Where it finds less than an eighth of
+//!    a page, step 2 is skipped.
+//! 2. The *recent scan* (`looked`, `recent`) does the same over as many flyers as there are lists. One of its steps
+//!    costs less than a probe of a list, so it never costs more than the merge that it may save.
 //! 3. Where the recent scan fell short of a page, the lists are *merged*. Each list is probed once for its *head*, the
-//!    first row from the cursor's second on. Only the lists with the best heads are kept (`best`): the first L rows are in
-//!    the L lists whose heads come first. L is the page's size and one more, and the rows before it where a page is asked
-//!    by number.
+//!    first row from the cursor's second on. Only the lists with the best heads are kept (`best`): the first L rows are
+//!    in the L lists whose heads come first. L is the page's size and one more, and the rows before it where a page is
+//!    asked by number.
+//!
+//! All of this is in the order of `created_at`, which has few flyers in a second. In an order with many ties, all lists
+//! would be merged.
 //!
 //! Heads are compared by their second alone. That leaves two cases:
 //! - A head in the cursor's own second may lie before the cursor, and its list may have nothing after it. As many more
 //!   lists are kept as the cursor's second has flyers (`kept`).
-//! - One more list is kept than that. The head of the last one is the *bound*: the page ends before it or in its second.
-//!   The page can end in that second only where another kept list has the same head. Lists that were not kept may have
-//!   it as well, so in that case all lists are merged (`lists`).
+//! - One more list is kept than that. The head of the last one is the *bound*: the page ends before it or in its
+//!   second. The page can end in that second only where another kept list has the same head. Lists that were not kept
+//!   may have it as well, so in that case all lists are merged (`lists`).
 //!
-//! This bounds the merge to one probe a list and L rows of L lists, however many flyers there are. A list is read further
-//! only past flyers that are in it and not visible: not valid, of another category, without the search's text, or in a
-//! cell that the circle cuts.
+//! This bounds the merge to one probe a list and L rows of L lists, however many flyers there are. A list is read
+//! further only past flyers that are in it and not visible: not valid, of another category, without the search's text,
+//! or in a cell that the circle cuts.
 
 use super::terms::{ScanOrder, id_key, is_followed, not_expired};
 use crate::engine::Engine;
@@ -42,8 +45,8 @@ pub(super) enum Lists {
     Followed,
     /// The flyers of each cell in `:cells`, of a grid.
     Cells(Grid),
-    /// The flyers of each creator whose id is a `key` of the table `named`. These have no recent scan: it would find too
-    /// little.
+    /// The flyers of each creator whose id is a `key` of the table `named`. These have no recent scan: it would find
+    /// too little.
     Named,
 }
 
@@ -64,7 +67,8 @@ impl Lists {
         }
     }
 
-    /// A SELECT of the `key` of each list. `when` is the end of another SELECT: where that finds no row, there is no key.
+    /// A SELECT of the `key` of each list. `when` is the end of another SELECT: where that finds no row, there is no
+    /// key.
     pub(super) fn keys(self, engine: Engine, when: &str) -> String {
         let given =
             |bind: &str| if when.is_empty() { bind.to_owned() } else { format!("(SELECT {bind} {when})") };
@@ -156,8 +160,8 @@ impl Merge<'_> {
 
     /// Those of them that are in the feed, in its order.
     ///
-    /// PostgreSQL takes the test of a flyer for so expensive that it would rather scan another index, in another order and
-    /// without an end. OFFSET 0 makes it scan first and test what comes.
+    /// PostgreSQL takes the test of a flyer for so expensive that it would rather scan another index, in another order
+    /// and without an end. OFFSET 0 makes it scan first and test what comes.
     fn newest_of_feed(&self, condition: &str) -> String {
         let (newest, visible) = (self.newest(condition), self.visible);
         let contained = self.lists.contain(self.engine);
@@ -181,8 +185,8 @@ impl Merge<'_> {
         self.lists != Lists::Named
     }
 
-    /// The tables of the recent scan after `(:at, {id})`: `recent` has the first `:reach` rows before the second at which
-    /// the scan ended, `looked`.
+    /// The tables of the recent scan after `(:at, {id})`: `recent` has the first `:reach` rows before the second at
+    /// which the scan ended, `looked`.
     fn recent_scan(&self, id: &str) -> String {
         let ScanOrder { after, before, .. } = self.scan;
         let order_by = self.order_by();
@@ -240,8 +244,8 @@ impl Merge<'_> {
 
     /// The `(id, created_at)` of the rows of the recent scan or of `lists` that fulfil `after`.
     ///
-    /// Whoever sorts these rows also takes the first `:reach`. SQLite's sorter then leaves each list at the first row that
-    /// does not make the page. PostgreSQL needs a limit in each list for that.
+    /// Whoever sorts these rows also takes the first `:reach`. SQLite's sorter then leaves each list at the first row
+    /// that does not make the page. PostgreSQL needs a limit in each list for that.
     pub(super) fn rows(&self, after: &str) -> String {
         let before = self.scan.before;
         let list =
@@ -300,7 +304,8 @@ impl Merge<'_> {
         format!("f.created_at {after}= :at AND f.created_at {before}= {last}")
     }
 
-    /// The `(id, sorted_at, distance)` of the rows from the cursor's second to the second in which the page ends, `edge`.
+    /// The `(id, sorted_at, distance)` of the rows from the cursor's second to the second in which the page ends,
+    /// `edge`.
     ///
     /// They are all in `lists`, because heads of the cursor's own second count too.
     pub(super) fn to_last_second(&self, distance: &str) -> String {

@@ -93,7 +93,8 @@ impl Keys {
         }
     }
 
-    /// The `(id, sorted_at, distance)` of the listed flyers from the cursor's second to the second in which the page ends.
+    /// The `(id, sorted_at, distance)` of the listed flyers from the cursor's second to the second in which the page
+    /// ends.
     fn to_last_second(&self, engine: Engine, scan: &ScanOrder) -> String {
         let distance = geo::distance_expression(engine);
         match self {
@@ -188,8 +189,8 @@ pub(in crate::feed) fn page(
         };
         (format!("SELECT id, sorted_at, 0 AS distance FROM ({keys}) k"), distance)
     };
-    // The literal limit changes nothing in the result. PostgreSQL takes a bound limit for a tenth of all rows, and would
-    // fetch those by scans of whole tables.
+    // The literal limit changes nothing in the result. PostgreSQL takes a bound limit for a tenth of all rows, and
+    // would fetch those by scans of whole tables.
     let max = MAX_PAGE_SIZE + 1;
     let ScanOrder { sort, distance_sort, .. } = scan;
     cards(

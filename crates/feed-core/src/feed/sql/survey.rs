@@ -11,7 +11,7 @@ use crate::feed::listing::{Feed, Listing};
 use crate::sql::{Statement, Value, by_index};
 use crate::text;
 
-/// The columns of a survey, in the order of [`crate::feed::Survey`]'s fields.
+/// The columns of a survey, in the order of [`Survey`](crate::feed::Survey)'s fields.
 pub type SurveyColumns = (BigInt, BigInt, BigInt, BigInt);
 
 /// One row. It costs some thousand index rows; a circle of hundreds of kilometres at a pole has ten thousand cells.

@@ -51,8 +51,8 @@ impl ScanOrder {
 
 /// The id of the flyer `f` as the second key of an index.
 ///
-/// SQLite can start an index scan at `(created_at, id)` only where the id is an ordinary column, not the rowid. With the
-/// rowid, a page after 10,000 flyers of one second would skip them one by one.
+/// SQLite can start an index scan at `(created_at, id)` only where the id is an ordinary column, not the rowid. With
+/// the rowid, a page after 10,000 flyers of one second would skip them one by one.
 pub(super) fn id_key(engine: Engine) -> &'static str {
     match engine {
         Engine::Sqlite => "f.id_key",

@@ -1,8 +1,8 @@
 //! Keys out of the index of trigrams: flyers whose text matches a search, and flyers of creators whose name does.
 //!
-//! The table `texts` has the flyers whose text matches, from the cursor on, at least to the second in which the page ends.
-//! An index of trigrams finds candidates, and each is compared with the search itself. The engines' indexes differ too
-//! much for one form: see [`sqlite`] and [`postgres`].
+//! The table `texts` has the flyers whose text matches, from the cursor on, at least to the second in which the page
+//! ends. An index of trigrams finds candidates, and each is compared with the search itself. The engines' indexes
+//! differ too much for one form: see [`sqlite`] and [`postgres`].
 //!
 //! The table `named` has the creators whose name matches. Their lists are merged as those of followed creators are, see
 //! [`super::merge`]. A name is one row of its index, however many flyers its bearer published.

@@ -1,8 +1,8 @@
 //! PostgreSQL's index of trigrams: GIN, which has no order.
 //!
 //! The index also knows a *slice* of each text: about six days of `created_at`. A page is first sought in the cursor's
-//! slice and the next one (`sliced`), and only where these do not fill it among all texts. That suits searches that match
-//! few texts: see [`crate::feed::AccessPath`].
+//! slice and the next one (`sliced`), and only where these do not fill it among all texts. That suits searches that
+//! match few texts: see [`crate::feed::AccessPath`].
 
 use chrono::{DateTime, NaiveDateTime};
 

@@ -1,9 +1,9 @@
 //! SQLite's index of trigrams: FTS5, read in the feed's order.
 //!
 //! A rowid of the index is `bucket << 38 | flyer id`, and a bucket is about two hours of `created_at`. So the order of
-//! rowids is the feed's but for the order within a bucket. The index is read from the cursor's bucket on until a page is
-//! full (`found`), and then to the end of the bucket in which that happened. A frequent word fills the page at once. The
-//! most expensive search is one whose trigrams are frequent but never in one text: it reads the whole list of each.
+//! rowids is the feed's but for the order within a bucket. The index is read from the cursor's bucket on until a page
+//! is full (`found`), and then to the end of the bucket in which that happened. A frequent word fills the page at once.
+//! The most expensive search is one whose trigrams are frequent but never in one text: it reads the whole list of each.
 //!
 //! The newest texts are not in the index yet (see the migration of discovery). These few are compared one by one.
 //!

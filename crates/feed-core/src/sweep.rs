@@ -15,7 +15,7 @@ use diesel::sql_types::{BigInt, Timestamp};
 use crate::db::{Database, Db, Engine};
 use crate::error::Result;
 use crate::geo::Grid;
-use crate::sql::{Name as _, Statement, Value, by_index, names_index};
+use crate::sql::{Name as _, Statement, Value, by_index, names_index, seek};
 
 /// How long after its end a flyer is marked.
 pub const MARGIN: TimeDelta = TimeDelta::hours(1);
@@ -115,11 +115,14 @@ fn set_mark(engine: Engine, expired: bool, condition: &str, at: NaiveDateTime) -
         Engine::Postgres => {
             let condition = format!("expired = {} AND {condition}", !expired);
             let index = names_index(if expired { "flyers_to_mark" } else { "flyers_to_clear" });
+            let batch = format!(
+                "SELECT id FROM flyers WHERE {index} AND {condition} ORDER BY valid_until LIMIT {BATCH} \
+                 FOR NO KEY UPDATE SKIP LOCKED"
+            );
             // An array and no IN, which could become a join that reads the whole table.
             format!(
-                "UPDATE flyers SET expired = {expired} WHERE id = ANY (ARRAY(SELECT id FROM flyers \
-                 WHERE {index} AND {condition} ORDER BY valid_until LIMIT {BATCH} FOR NO KEY UPDATE SKIP LOCKED)) \
-                 AND {condition} RETURNING id"
+                "UPDATE flyers SET expired = {expired} WHERE id = ANY ({}) AND {condition} RETURNING id",
+                seek(Engine::Postgres, &format!("ARRAY({batch})"))
             )
         }
     };
@@ -188,9 +191,10 @@ pub fn visit_query(marked: &[i64]) -> Statement<BigInt> {
         flyer("flyers_to_mark", "f.valid_until = m.valid_until AND f.id = m.id"),
         flyer("flyers_valid_from", "f.valid_from = m.valid_from AND f.id = m.id"),
         format!(
-            "(SELECT coalesce(sum({} + {}), 0) FROM favorites w WHERE w.flyer_id = m.id)",
+            "(SELECT coalesce(sum({} + {}), 0) FROM favorites w WHERE w.flyer_id = {})",
             favorite("favorites_feed", "flyer_created_at"),
             favorite("favorites_recent_feed", "created_at"),
+            seek(Engine::Postgres, "m.id"),
         ),
     ];
     let ids: Vec<_> = marked.iter().map(i64::to_string).collect();

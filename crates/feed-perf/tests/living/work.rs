@@ -10,9 +10,10 @@ use diesel::sql_types::{BigInt, Timestamp};
 use feed_core::db::Db;
 use feed_core::feed::{self, Feed, FeedRequest, Listing};
 use feed_core::geo::Location;
-use feed_core::page::{PageRequest, Start};
+use feed_core::page::{COUNT_LIMIT, PageRequest, Start};
 use feed_core::sweep::{self, MARGIN};
 use feed_perf::log;
+use feed_perf::plan::Planner;
 use feed_perf::work::{Target, measure};
 
 use super::base::{State, now};
@@ -69,7 +70,9 @@ fn pages(state: &State, now: NaiveDateTime) -> BTreeMap<String, u64> {
                 let (page, work) = measured.unwrap();
                 let page = page?;
                 assert!(!page.items.is_empty(), "{name} has a page {number}");
-                blocks.insert(format!("{name}, page {number}"), work.total().units);
+                let generic = work.plans().filter(|plan| plan.planner == Planner::Generic);
+                let taken = generic.map(|plan| plan.execution.unwrap().buffers).sum();
+                blocks.insert(format!("{name}, page {number}"), taken);
                 start = Start::Cursor(page.next.expect("another page"));
             }
         }
@@ -124,7 +127,9 @@ const STATES: [(&str, Change); 6] = [
             state,
             "CREATE INDEX shuffled ON flyers (md5(CAST(id AS text))); CLUSTER flyers USING shuffled; \
              DROP INDEX shuffled",
-        )
+        );
+        // CLUSTER forgets which pages are visible, which is the first state. Here the order alone is looked at.
+        write(state, "VACUUM flyers")
     }),
 ];
 
@@ -139,7 +144,9 @@ fn a_page_costs_at_most_three_times_what_it_costs_at_rest() {
         for (page, blocks) in lived {
             let rest = rested[&page];
             eprintln!("{name}\t{page}\t{rest}\t{blocks}");
-            if blocks > 3 * rest {
+            // The count looks at a row where its page is not known as visible, and at no other.
+            let counted = if page.ends_with("page 1") { u64::from(COUNT_LIMIT) + 1 } else { 0 };
+            if blocks > 3 * rest + counted {
                 let _ = writeln!(reds, "{name}: {page} takes {blocks} blocks, and {rest} at rest");
             }
         }

@@ -172,7 +172,11 @@ pub(super) struct FlyerById {
 pub(super) fn flyer_by_id(engine: Engine, id: &str) -> FlyerById {
     match engine {
         Engine::Sqlite => {
-            FlyerById { join: "CROSS JOIN flyers f".to_owned(), condition: Some(format!("f.id = {id}")) }
+            // NOT INDEXED leaves the rowid. SQLite might take another index if its statistics praise one.
+            FlyerById {
+                join: "CROSS JOIN flyers f NOT INDEXED".to_owned(),
+                condition: Some(format!("f.id = {id}")),
+            }
         }
         Engine::Postgres => FlyerById {
             join: format!("CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = {id} OFFSET 0) f"),

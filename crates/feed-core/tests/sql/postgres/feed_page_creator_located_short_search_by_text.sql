@@ -186,47 +186,51 @@ FROM (
       edge AS MATERIALIZED (
         SELECT f.created_at
         FROM (
-          SELECT id, created_at
-          FROM texts
-          UNION
-          SELECT id, created_at
+          SELECT DISTINCT ON (created_at, id) id, created_at
           FROM (
-            SELECT f.id, f.created_at
+            SELECT id, created_at
+            FROM texts
+            UNION ALL
+            SELECT id, created_at
             FROM (
-              SELECT id, created_at
+              SELECT f.id, f.created_at
               FROM (
-                (
-                  SELECT f.id, f.created_at
-                  FROM lists l
-                  CROSS JOIN LATERAL (
-                    SELECT f.created_at, f.id
-                    FROM (
-                      SELECT *
-                      FROM flyers
-                      WHERE by_index('flyers_creator_feed', id)
+                SELECT id, created_at
+                FROM (
+                  (
+                    SELECT f.id, f.created_at
+                    FROM lists l
+                    CROSS JOIN LATERAL (
+                      SELECT f.created_at, f.id
+                      FROM (
+                        SELECT *
+                        FROM flyers
+                        WHERE by_index('flyers_creator_feed', id)
+                      ) f
+                      WHERE f.creator_id = l.key
+                      AND (f.created_at, f.id) < (:at, :beyond)
+                      AND f.created_at >= (
+                        SELECT created_at
+                        FROM bound
+                      )
+                      AND f.creator_id = :creator
+                      AND f.expired = FALSE
+                      AND (f.valid_from <= :now) IS TRUE
+                      AND f.valid_until > :now
+                      ORDER BY f.created_at DESC, f.id DESC
+                      LIMIT :reach
                     ) f
-                    WHERE f.creator_id = l.key
-                    AND (f.created_at, f.id) < (:at, :beyond)
-                    AND f.created_at >= (
-                      SELECT created_at
-                      FROM bound
-                    )
-                    AND f.creator_id = :creator
-                    AND f.expired = FALSE
-                    AND (f.valid_from <= :now) IS TRUE
-                    AND f.valid_until > :now
                     ORDER BY f.created_at DESC, f.id DESC
                     LIMIT :reach
-                  ) f
-                  ORDER BY f.created_at DESC, f.id DESC
-                  LIMIT :reach
-                )
+                  )
+                ) f
+                OFFSET 0
               ) f
-              OFFSET 0
+              ORDER BY f.created_at DESC, f.id DESC
+              LIMIT :reach
             ) f
-            ORDER BY f.created_at DESC, f.id DESC
-            LIMIT :reach
           ) f
+          ORDER BY created_at DESC, id DESC
         ) f
         WHERE f.created_at < :at
         ORDER BY f.created_at DESC, f.id DESC

@@ -22,34 +22,60 @@ FROM (
     SELECT id, sorted_at, distance
     FROM (
       WITH walked AS MATERIALIZED (
-        SELECT f.id AS id, f.created_at AS sorted_at
+        SELECT id, sorted_at
         FROM (
-          SELECT *
-          FROM flyers f
-          WHERE f.creator_id = seek(:creator)
-          AND f.expired = FALSE
-          UNION ALL
-          SELECT *
-          FROM flyers f
-          WHERE f.creator_id = seek(:creator)
-          AND f.expired = TRUE
+          SELECT id, sorted_at
+          FROM (
+            (
+              SELECT f.id AS id, f.created_at AS sorted_at
+              FROM flyers f
+              WHERE f.creator_id = seek(:creator)
+              AND f.expired = FALSE
+              AND TRUE
+              AND (strpos(
+                (
+                  SELECT t.text
+                  FROM flyer_texts t
+                  WHERE t.flyer_id = f.id
+                ), :search
+              ) > 0 OR strpos(
+                (
+                  SELECT n.text
+                  FROM user_texts n
+                  WHERE n.user_id = f.creator_id
+                ), :search
+              ) > 0)
+              AND (f.created_at, f.id) < (:at, :beyond)
+              ORDER BY f.created_at DESC, f.id DESC
+              LIMIT :reach
+            )
+            UNION ALL (
+              SELECT f.id AS id, f.created_at AS sorted_at
+              FROM flyers f
+              WHERE f.creator_id = seek(:creator)
+              AND f.expired = TRUE
+              AND TRUE
+              AND (strpos(
+                (
+                  SELECT t.text
+                  FROM flyer_texts t
+                  WHERE t.flyer_id = f.id
+                ), :search
+              ) > 0 OR strpos(
+                (
+                  SELECT n.text
+                  FROM user_texts n
+                  WHERE n.user_id = f.creator_id
+                ), :search
+              ) > 0)
+              AND (f.created_at, f.id) < (:at, :beyond)
+              ORDER BY f.created_at DESC, f.id DESC
+              LIMIT :reach
+            )
+          ) f
+          OFFSET 0
         ) f
-        WHERE TRUE
-        AND (strpos(
-          (
-            SELECT t.text
-            FROM flyer_texts t
-            WHERE t.flyer_id = f.id
-          ), :search
-        ) > 0 OR strpos(
-          (
-            SELECT n.text
-            FROM user_texts n
-            WHERE n.user_id = f.creator_id
-          ), :search
-        ) > 0)
-        AND (f.created_at, f.id) < (:at, :beyond)
-        ORDER BY f.created_at DESC, f.id DESC
+        ORDER BY sorted_at DESC, id DESC
         LIMIT :reach
       ),
       edge AS MATERIALIZED (

@@ -13,6 +13,7 @@ SELECT u.username, u.profile_picture_url, coalesce(
     SELECT 1
     FROM follows w
     WHERE w.followed_id = seek(:user)
+    ORDER BY w.created_at DESC
     LIMIT 1001
   ) w
 )

@@ -1,7 +1,7 @@
 /* sweep */
 UPDATE flyers
 SET expired = true
-WHERE id = ANY (ARRAY(
+WHERE id = ANY (seek(ARRAY(
   SELECT id
   FROM flyers
   WHERE by_index('flyers_to_mark', id)
@@ -11,7 +11,7 @@ WHERE id = ANY (ARRAY(
   LIMIT 1000
   FOR NO KEY
   UPDATE SKIP LOCKED
-))
+)))
 AND expired = false
 AND valid_until < :at
 RETURNING id

@@ -101,7 +101,7 @@ SELECT CAST(coalesce(sum(
       )
     ), 0)
     FROM favorites w
-    WHERE w.flyer_id = m.id
+    WHERE w.flyer_id = seek(m.id)
   )
 ), 0) AS bigint)
 FROM unnest(CAST(CAST(:ids AS TEXT) AS bigint[])) k (id)

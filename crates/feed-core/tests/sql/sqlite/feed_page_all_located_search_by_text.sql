@@ -22,7 +22,7 @@ FROM (
       WITH found AS MATERIALIZED (
         SELECT x.rowid AS place, f.id, f.created_at
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -42,7 +42,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -59,7 +59,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -74,7 +74,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -234,7 +234,7 @@ FROM (
         AND f.valid_from <= :now
         AND f.valid_until > :now
       ) m
-      CROSS JOIN flyers f
+      CROSS JOIN flyers f NOT INDEXED
       WHERE f.id = m.id
     ) f
     WHERE sorted_at <> :at
@@ -246,7 +246,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -28,7 +28,7 @@ FROM (
       found AS MATERIALIZED (
         SELECT x.place AS place, f.id, f.created_at
         FROM short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.creator_id = :creator
@@ -48,7 +48,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.creator_id = :creator
@@ -66,7 +66,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.creator_id = :creator
@@ -81,7 +81,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.creator_id = :creator
@@ -241,7 +241,7 @@ FROM (
         AND f.valid_from <= :now
         AND f.valid_until > :now
       ) m
-      CROSS JOIN flyers f
+      CROSS JOIN flyers f NOT INDEXED
       WHERE f.id = m.id
     ) f
     WHERE sorted_at <> :at
@@ -253,7 +253,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

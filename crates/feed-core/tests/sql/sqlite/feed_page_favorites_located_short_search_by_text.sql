@@ -28,7 +28,7 @@ FROM (
       found AS MATERIALIZED (
         SELECT x.place AS place, f.id, f.created_at
         FROM short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
@@ -53,7 +53,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -76,7 +76,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
@@ -96,7 +96,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
@@ -276,7 +276,7 @@ FROM (
           AND v.flyer_id = f.id
         )
       ) m
-      CROSS JOIN flyers f
+      CROSS JOIN flyers f NOT INDEXED
       WHERE f.id = m.id
     ) f
     WHERE sorted_at <> :at
@@ -288,7 +288,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -22,7 +22,7 @@ FROM (
       WITH found AS MATERIALIZED (
         SELECT x.rowid AS place, f.id, f.created_at
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -48,7 +48,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -71,7 +71,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -230,7 +230,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -74,11 +74,7 @@ impl Lists {
             |bind: &str| if when.is_empty() { bind.to_owned() } else { format!("(SELECT {bind} {when})") };
         match (self, engine) {
             (Self::Followed, _) => {
-                let follows = match engine {
-                    // The primary key is the table itself.
-                    Engine::Sqlite => "follows w".to_owned(),
-                    Engine::Postgres => by_index(engine, "follows w", "follows_follower_recent"),
-                };
+                let follows = by_index(engine, "follows w", "follows_follower_recent");
                 format!(
                     "SELECT w.followed_id AS key FROM {follows} WHERE w.follower_id = {}",
                     given(":viewer")

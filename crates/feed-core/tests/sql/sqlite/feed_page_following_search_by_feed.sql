@@ -23,7 +23,7 @@ FROM (
         SELECT count(*) AS lists
         FROM (
           SELECT w.followed_id AS key
-          FROM follows w
+          FROM follows w INDEXED BY follows_follower_recent
           WHERE w.follower_id = :viewer
         ) w
       ),
@@ -164,7 +164,7 @@ FROM (
         ) AS head
         FROM (
           SELECT w.followed_id AS key
-          FROM follows w
+          FROM follows w INDEXED BY follows_follower_recent
           WHERE w.follower_id = (
             SELECT :viewer
             WHERE NOT (
@@ -210,7 +210,7 @@ FROM (
         )
         UNION ALL
         SELECT w.followed_id AS key
-        FROM follows w
+        FROM follows w INDEXED BY follows_follower_recent
         WHERE w.follower_id = (
           SELECT :viewer
           FROM best

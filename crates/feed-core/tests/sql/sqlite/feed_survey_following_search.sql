@@ -4,7 +4,7 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT w.followed_id AS key
-      FROM follows w
+      FROM follows w INDEXED BY follows_follower_recent
       WHERE w.follower_id = :viewer
       LIMIT 2000
     ) w
@@ -14,7 +14,7 @@ WITH r AS MATERIALIZED (
       SELECT 1
       FROM (
         SELECT w.followed_id AS key
-        FROM follows w
+        FROM follows w INDEXED BY follows_follower_recent
         WHERE w.follower_id = :viewer
         LIMIT 2000
       ) w

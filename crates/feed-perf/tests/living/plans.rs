@@ -157,6 +157,13 @@ fn every_statement_of_a_request_has_one_plan() {
     for (name, plan) in &rest {
         check(name, plan);
     }
+    for statement in statements::of("postgres", '$') {
+        let plan = &rest[&statement.name];
+        for index in statement.text.split("by_index('").skip(1).filter_map(|rest| rest.split('\'').next()) {
+            let is_used = plan.iter().any(|step| step.contains(&format!(" {index} ")));
+            assert!(is_used, "{} names {index} and reads:\n{}", statement.name, plan.join("\n"));
+        }
+    }
     let mut others = Vec::new();
     for (name, setting) in states() {
         others.push((name.to_owned(), plans(&mut c, &setting)));

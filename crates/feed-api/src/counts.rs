@@ -28,7 +28,10 @@ impl Key {
 /// Two lists of one place displace each other. So the memory is bounded without a record of what was used last, and
 /// what is displaced is merely counted again.
 #[derive(Debug)]
-pub(crate) struct Counts(Mutex<Box<[Option<(Key, Count)>]>>);
+pub(crate) struct Counts(Mutex<Box<[Entry]>>);
+
+/// A list and its count; none where no list has taken the place yet.
+type Entry = Option<(Key, Count)>;
 
 impl Default for Counts {
     fn default() -> Self {
@@ -50,18 +53,14 @@ impl Counts {
     }
 }
 
+/// The place of a list: the last bits of its digest, which are evenly spread.
 fn place(Key(digest): Key) -> usize {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the digest's bits are evenly spread; any of them serve"
-    )]
-    let place = digest as usize % ENTRIES;
-    place
+    (digest % ENTRIES as u128) as usize
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, Counts, ENTRIES, Key};
+    use super::{Count, Counts, ENTRIES, Entry, Key};
 
     #[test]
     fn one_place_holds_one_count() {
@@ -76,6 +75,6 @@ mod tests {
 
     #[test]
     fn the_memory_is_bounded() {
-        assert!(size_of::<Option<(Key, Count)>>() * ENTRIES <= 2 << 20);
+        assert!(size_of::<Entry>() * ENTRIES <= 2 << 20);
     }
 }

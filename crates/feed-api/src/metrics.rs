@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use feed_core::db::Database;
+use feed_core::db::{Database, Engine, TableRows};
 use feed_core::page::Start;
 use feed_core::sweep::Swept;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -58,6 +58,11 @@ struct Pool {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Table {
+    table: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
 }
@@ -104,6 +109,8 @@ pub struct Metrics {
     idle: Family<Pool, Gauge>,
     most: Family<Pool, Gauge>,
     wal: Gauge,
+    live_rows: Family<Table, Gauge>,
+    dead_rows: Family<Table, Gauge>,
     sweeps: Family<Outcome, Counter>,
     swept: Family<Outcome, Counter>,
     last_sweep: Gauge<f64, AtomicU64>,
@@ -113,6 +120,27 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics(…)")
     }
+}
+
+/// Registers the metrics of the pools: open connections, idle ones, and the most that there may be.
+fn of_pools(registry: &mut Registry) -> [Family<Pool, Gauge>; 3] {
+    let [connections, idle, most] = [(); 3].map(|()| Family::<Pool, Gauge>::default());
+    registry.register("pool_connections", "Open database connections", connections.clone());
+    registry.register("pool_connections_idle", "Open database connections that are not in use", idle.clone());
+    registry.register("pool_connections_max", "Maximum of open database connections", most.clone());
+    [connections, idle, most]
+}
+
+/// Registers the metrics of PostgreSQL's tables: live and dead rows. SQLite has none.
+fn of_tables(registry: &mut Registry, database: &Database) -> [Family<Table, Gauge>; 2] {
+    let [live, dead] = [(); 2].map(|()| Family::<Table, Gauge>::default());
+    if database.engine() == Engine::Postgres {
+        let help = "Rows of a table, as PostgreSQL estimated them within the last minute";
+        registry.register("table_rows", help, live.clone());
+        let help = "Dead rows of a table, which wait for a vacuum, as PostgreSQL estimated them within the last minute";
+        registry.register("table_rows_dead", help, dead.clone());
+    }
+    [live, dead]
 }
 
 impl Metrics {
@@ -170,20 +198,14 @@ impl Metrics {
         let help = "Size of the memory of pages";
         registry.register_with_unit("page_memory", help, Unit::Bytes, page_memory.clone());
 
-        let [connections, idle, most] = [(); 3].map(|()| Family::default());
-        registry.register("pool_connections", "Open database connections", connections.clone());
-        registry.register(
-            "pool_connections_idle",
-            "Open database connections that are not in use",
-            idle.clone(),
-        );
-        registry.register("pool_connections_max", "Maximum of open database connections", most.clone());
-
+        let [connections, idle, most] = of_pools(&mut registry);
         let wal = Gauge::default();
         if database.wal_bytes().is_some() {
             let help = "Length of SQLite's write-ahead log";
             registry.register_with_unit("database_wal", help, Unit::Bytes, wal.clone());
         }
+
+        let [live_rows, dead_rows] = of_tables(&mut registry, database);
 
         let [sweeps, swept] = [(); 2].map(|()| Family::default());
         registry.register("sweeps", "Sweeps of expired flyers, by outcome", sweeps.clone());
@@ -222,6 +244,8 @@ impl Metrics {
             idle,
             most,
             wal,
+            live_rows,
+            dead_rows,
             sweeps,
             swept,
             last_sweep,
@@ -306,6 +330,15 @@ impl Metrics {
         self.swept.get_or_create(&of("cleared")).inc_by(cleared as u64);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.last_sweep.set(now.as_secs_f64());
+    }
+
+    /// Records how many rows the tables have.
+    pub(crate) fn rows_of_tables(&self, tables: Vec<TableRows>) {
+        for TableRows { table, live, dead } in tables {
+            let table = Table { table };
+            self.live_rows.get_or_create(&table).set(live);
+            self.dead_rows.get_or_create(&table).set(dead);
+        }
     }
 
     /// All metrics in the text format of OpenMetrics, which Prometheus reads. Reads the state of the pools and of the

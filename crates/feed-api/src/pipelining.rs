@@ -341,7 +341,9 @@ mod tests {
     fn other_tasks_run_between_two_requests_of_a_connection() {
         let request = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
         let last = "GET /z HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-        let (replies, most) = exchange([request.repeat(3_000), last.repeat(100)].concat().into_bytes());
+        // One request after the last, and not more: input that the service has not read when it closes the connection
+        // makes the kernel reset it, and responses on their way are lost.
+        let (replies, most) = exchange([request.repeat(3_000), last.repeat(2)].concat().into_bytes());
         let answered = echoes(&replies);
         assert_eq!(answered.len(), 3_001, "nothing is answered after `connection: close`");
         assert_eq!(answered[3_000], "GET /z 0");

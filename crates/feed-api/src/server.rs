@@ -17,7 +17,7 @@ use actix_web::middleware::{Condition, DefaultHeaders, NormalizePath, from_fn};
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error, HttpResponse, dev, web};
 use feed_core::clock::Clock;
-use feed_core::db::Database;
+use feed_core::db::{Database, Engine};
 use feed_core::sweep::{self, Swept};
 
 use crate::address_limit::AddressLimit;
@@ -112,6 +112,9 @@ impl Server {
             actix_web::rt::spawn(sweep_at(interval, self.database, self.state.clone()));
         }
         actix_web::rt::spawn(checkpoints::keep_log_short(self.state.clone()));
+        if self.state.database.engine() == Engine::Postgres {
+            actix_web::rt::spawn(read_rows_of_tables(self.state.clone()));
+        }
         if self.state.limiter.is_some() {
             actix_web::rt::spawn(forget_callers(self.state.clone()));
         }
@@ -282,6 +285,20 @@ async fn sweep_at(interval: Duration, database: Database, state: State) {
         state.metrics.swept(swept);
         if let Some(Swept { marked, cleared }) = swept.filter(|swept| *swept != Swept::default()) {
             tracing::info!(marked, cleared, "swept");
+        }
+    }
+}
+
+/// Reads how many live and dead rows the tables have, for the metrics, once a minute.
+async fn read_rows_of_tables(state: State) {
+    let mut ticks = actix_web::rt::time::interval(Duration::from_secs(60));
+    loop {
+        ticks.tick().await;
+        let database = state.database.clone();
+        // Without an answer, the metrics keep the last one. Whoever watches a database that does not answer sees that
+        // elsewhere.
+        if let Ok(Ok(tables)) = web::block(move || database.table_rows()).await {
+            state.metrics.rows_of_tables(tables);
         }
     }
 }

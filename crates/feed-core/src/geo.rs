@@ -84,17 +84,17 @@ impl Grid {
         }
     }
 
-    /// SQL for the cell of the flyer `f`: the same expression as in the index.
-    pub(crate) fn cell(self, engine: Engine) -> String {
+    /// SQL for the cell of a flyer by its alias: the same expression as in the index.
+    pub(crate) fn cell(self, engine: Engine, flyer: &str) -> String {
         match (engine, self) {
-            (Engine::Sqlite, Self::Small) => "f.small_cell".to_owned(),
-            (Engine::Sqlite, Self::Medium) => "f.medium_cell".to_owned(),
-            (Engine::Sqlite, Self::Large) => "f.large_cell".to_owned(),
+            (Engine::Sqlite, Self::Small) => format!("{flyer}.small_cell"),
+            (Engine::Sqlite, Self::Medium) => format!("{flyer}.medium_cell"),
+            (Engine::Sqlite, Self::Large) => format!("{flyer}.large_cell"),
             (Engine::Postgres, _) => {
                 let n = self.per_degree();
                 format!(
-                    "(CAST(floor((f.latitude + 90) * {n}) AS bigint) * {ROW} \
-                     + CAST(floor((f.longitude + 180) * {n}) AS bigint))"
+                    "(CAST(floor(({flyer}.latitude + 90) * {n}) AS bigint) * {ROW} \
+                     + CAST(floor(({flyer}.longitude + 180) * {n}) AS bigint))"
                 )
             }
         }

@@ -6,11 +6,11 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::db::Db;
+use crate::db::{Db, Engine};
 use crate::error::{Error, Result};
 use crate::feed::{self, AccessPath, Feed, Listing};
 use crate::page::{COUNT_LIMIT, Count};
-use crate::sql::{Statement, Value};
+use crate::sql::{Statement, Value, seek};
 
 /// A user as everybody sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -46,13 +46,14 @@ pub type ProfileColumns = (Text, Nullable<Text>, Bool, BigInt);
 ///
 /// It counts at most one more than [`crate::page::COUNT_LIMIT`] followers.
 #[must_use]
-pub fn query(user: i64, viewer: Option<i64>) -> Statement<ProfileColumns> {
+pub fn query(engine: Engine, user: i64, viewer: Option<i64>) -> Statement<ProfileColumns> {
     let limit = COUNT_LIMIT + 1;
     Statement::new(
         format!(
             "SELECT u.username, u.profile_picture_url, coalesce((SELECT TRUE FROM follows w \
-             WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), (SELECT count(*) FROM (\
-             SELECT 1 FROM follows w WHERE w.followed_id = :user LIMIT {limit}) w) FROM users u WHERE u.id = :user"
+             WHERE w.follower_id = :viewer AND w.followed_id = u.id LIMIT 1), FALSE), (SELECT count(*) FROM (\
+             SELECT 1 FROM follows w WHERE w.followed_id = {} ORDER BY w.created_at DESC LIMIT {limit}) w) FROM users u WHERE u.id = :user",
+            seek(engine, ":user")
         ),
         &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
     )
@@ -65,7 +66,7 @@ pub fn query(user: i64, viewer: Option<i64>) -> Statement<ProfileColumns> {
 /// [`Error::NotFound`] when there is no such user.
 pub fn load(connection: &mut Db, user: i64, viewer: Option<i64>, now: NaiveDateTime) -> Result<Profile> {
     let row: Option<(String, Option<String>, bool, i64)> =
-        query(user, viewer).get_result(connection).optional()?;
+        query(connection.engine(), user, viewer).get_result(connection).optional()?;
     let (username, profile_picture_url, is_following, followers) = row.ok_or(Error::NotFound("user"))?;
     let listing = Listing::from(Feed::Creator { creator: user, viewer: None });
     let flyers: i64 =

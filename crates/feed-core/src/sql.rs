@@ -159,11 +159,41 @@ fn push_name<DB: Backend>(name: &str, out: &mut AstPass<'_, '_, DB>) {
     out.push_sql(" */ ");
 }
 
-/// A table in a FROM clause that SQLite must read by this index, whatever its statistics say.
+/// A table, with its alias if it has one (`flyers f`), in a FROM clause, to be read by this index, whatever the statistics say.
+///
+/// SQLite has `INDEXED BY`. On PostgreSQL the index has the condition [`names_index`], which no other index has. The
+/// planner merges the subquery with the query around it.
 pub(crate) fn by_index(engine: Engine, table: &str, index: &str) -> String {
     match engine {
         Engine::Sqlite => format!("{table} INDEXED BY {index}"),
-        Engine::Postgres => table.to_owned(),
+        Engine::Postgres => {
+            let (table, alias) = table.split_once(' ').unwrap_or((table, table));
+            format!("(SELECT * FROM {table} WHERE {}) {alias}", names_index(index))
+        }
+    }
+}
+
+/// The condition by which PostgreSQL reads a table by this index and in no other way.
+///
+/// It is always true: see the migration of steady plans. It calls the function with the column that the index's own
+/// condition has.
+pub(crate) fn names_index(index: &str) -> String {
+    let column = match index.split_once('_') {
+        Some(("favorites", _)) => "user_id",
+        Some(("follows", _)) => "follower_id",
+        _ => "id",
+    };
+    format!("by_index('{index}', {column})")
+}
+
+/// A bind that an index is searched for, on PostgreSQL in the function `seek`. It returns its argument.
+///
+/// It keeps the planner from reading the table in another way, for which it would be called once a row: see the
+/// migration of steady plans. It is for indexes that foreign keys and conflicts need too, which may have no condition.
+pub(crate) fn seek(engine: Engine, bind: &str) -> String {
+    match engine {
+        Engine::Sqlite => bind.to_owned(),
+        Engine::Postgres => format!("seek({bind})"),
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Validator {
     relations: Option<i64>,
     /// The version of all flyers and accounts.
     content: i64,
-    /// When the validity of a flyer last began.
+    /// When the validity of a flyer last began. PostgreSQL leaves marked flyers out, as in `ended`.
     begun: Option<NaiveDateTime>,
     /// When the validity of a flyer last ended. Flyers marked as expired are left out: the mark itself moves `content`.
     ended: Option<NaiveDateTime>,
@@ -81,13 +81,18 @@ pub type Columns = (Nullable<BigInt>, BigInt, Nullable<Timestamp>, Nullable<Time
 /// It probes the viewer's row, sums the few rows of `content_versions`, and reads the end of a range of two indexes.
 #[must_use]
 pub fn query(engine: Engine, viewer: Option<Identity>, now: NaiveDateTime) -> Statement<Columns> {
-    let by = |index| by_index(engine, "flyers", index);
+    let by = |index| by_index(engine, "flyers f", index);
+    // PostgreSQL's indexes leave marked flyers out, so that a mark costs no entry in them.
+    let (unmarked, has_begun) = match engine {
+        Engine::Sqlite => ("expired IS NOT TRUE", ""),
+        Engine::Postgres => ("expired = FALSE", "expired = FALSE AND "),
+    };
     Statement::new(
         format!(
             "SELECT (SELECT relations_version FROM users WHERE id = :viewer AND token_key = :key), \
              (SELECT CAST(sum(version) AS bigint) FROM content_versions), \
-             (SELECT max(valid_from) FROM {} WHERE valid_from <= :now), \
-             (SELECT max(valid_until) FROM {} WHERE expired IS NOT TRUE AND valid_until <= :now)",
+             (SELECT max(valid_from) FROM {} WHERE {has_begun}valid_from <= :now), \
+             (SELECT max(valid_until) FROM {} WHERE {unmarked} AND valid_until <= :now)",
             by("flyers_valid_from"),
             by("flyers_to_mark"),
         ),

@@ -34,7 +34,7 @@ fn names(c: &mut Db) -> Result<Vec<String>> {
 fn from_outside(outside: &TestDatabase, test: &TestDatabase, sql: &str) -> usize {
     let name = test.url.split('?').next().unwrap().rsplit('/').next().unwrap();
     let sql = sql.replace("NAME", name);
-    outside.database.with_writer(|c| Ok(sql_query(sql).execute(c)?)).unwrap()
+    outside.database.with_writer(|c| Ok(diesel::sql_query(sql).execute(c)?)).unwrap()
 }
 
 const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'NAME'";
@@ -58,7 +58,7 @@ fn the_first_read_and_write_after_an_outage_succeed() {
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                test.database.read(|c| Ok(sql_query("SELECT pg_sleep(0.2)").execute(c)?)).unwrap()
+                test.database.read(|c| Ok(diesel::sql_query("SELECT pg_sleep(0.2)").execute(c)?)).unwrap()
             });
         }
     });
@@ -204,7 +204,7 @@ fn a_cancelled_read_ends_and_its_connection_serves_the_next() {
                 move || {
                     database.read(|c| {
                         begins.send(()).unwrap();
-                        Ok(sql_query(endless).execute(c)?)
+                        Ok(diesel::sql_query(endless).execute(c)?)
                     })
                 }
             });
@@ -214,7 +214,7 @@ fn a_cancelled_read_ends_and_its_connection_serves_the_next() {
             // A late cancel request would end this read.
             let next = database.read(|c| match c {
                 Db::Sqlite(_) => Ok(0),
-                Db::Postgres(c) => Ok(sql_query("SELECT pg_sleep(0.01)").execute(c)?),
+                Db::Postgres(c) => Ok(diesel::sql_query("SELECT pg_sleep(0.01)").execute(c)?),
             });
             next.unwrap();
             let never = database.cancelled_by(token).read(|_| -> Result<()> { panic!("it begins") });
@@ -235,7 +235,7 @@ fn a_read_of_many_short_statements_is_cancelled_too() {
         move || {
             database.read(|c| -> Result<()> {
                 loop {
-                    sql_query("SELECT 1").execute(c)?;
+                    diesel::sql_query("SELECT 1").execute(c)?;
                     let _ = begins.send(());
                 }
             })
@@ -283,11 +283,11 @@ impl Reading {
         let database = database.clone();
         let thread = std::thread::spawn(move || {
             let read = database.read(|c| {
-                sql_query("BEGIN").execute(c)?;
+                diesel::sql_query("BEGIN").execute(c)?;
                 names(c)?;
                 begins.send(()).unwrap();
                 let _ = ended.recv();
-                Ok(sql_query("COMMIT").execute(c)?)
+                Ok(diesel::sql_query("COMMIT").execute(c)?)
             });
             read.unwrap();
         });

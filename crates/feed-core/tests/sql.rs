@@ -138,7 +138,7 @@ fn others(engine: Engine, catalogue: &mut Catalogue) {
     let mut add = |name: &str, text: String| catalogue.add(name, text, true);
     add("flyer", feed::flyer_query(engine, 1, Some(VIEWER)).to_string());
     add("validator", validator::query(engine, Some(Identity { id: VIEWER, key: 1 }), now()).to_string());
-    add("profile", profiles::query(8, Some(VIEWER)).to_string());
+    add("profile", profiles::query(engine, 8, Some(VIEWER)).to_string());
     for (suffix, direction) in [("", Direction::Forward), ("_back", Direction::Backward)] {
         let page = page(direction);
         add(&format!("favorites_page{suffix}"), favorites::list_query(engine, VIEWER, &page).to_string());
@@ -148,6 +148,10 @@ fn others(engine: Engine, catalogue: &mut Catalogue) {
     add("follows_count", follows::count_query(engine, VIEWER).to_string());
     add("sweep_mark", sweep::mark_query(engine, now()).to_string());
     add("sweep_clear", sweep::clear_query(engine, now()).to_string());
+    if engine == Engine::Postgres {
+        add("sweep_transactions", sweep::transactions_query().to_string());
+        add("sweep_visit", sweep::visit_query(&[1]).to_string());
+    }
 }
 
 /// Adds the statements that are written in Diesel's query language: all writes of requests.

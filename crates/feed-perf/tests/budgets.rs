@@ -286,7 +286,8 @@ fn a_deeper_page_of_a_creators_flyers_costs_no_more() {
                     }
                     let (page, deep) = creators_page(c, creator, viewer, next);
                     assert_eq!(page.items.len(), PAGE_SIZE as usize);
-                    guard::ratio(&near, &deep, 1.2)
+                    // A flyer has one or two images, so a page of the same cost may read a third more rows.
+                    guard::ratio(&near, &deep, 1.4)
                         .unwrap_or_else(|red| panic!("{:?}, {viewer}: {red}", data.engine));
                     for plan in deep.plans() {
                         assert!(plan.scans.is_empty(), "{plan}");

@@ -14,6 +14,7 @@ mod manager;
 mod meter;
 mod pooled;
 mod private;
+mod rows;
 mod session;
 mod sqlite_build;
 mod url;
@@ -28,6 +29,7 @@ pub use limits::Limits;
 pub use manager::WAL_LIMIT;
 pub use meter::{Usage, measured};
 pub use private::open_to_all;
+pub use rows::TableRows;
 pub use sqlite_build::missing_build_options;
 #[cfg(feature = "testing")]
 pub(crate) use url::Parts;

@@ -1,13 +1,15 @@
 //! Made-up titles and descriptions, with frequent and rare words.
 
-use std::fmt::Write;
-
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::dice::{pick, pick_skewed};
+use super::dice::{pick, pick_skewed, skewed_index};
 use super::phrases::{ENDINGS, ENGLISH, FRENCH, GERMAN, ITALIAN, MIDDLES, Phrases, RARE, STARTS};
 use super::places::{Language, Town};
+
+/// The bounds of a description's length in characters. Its last sentence may exceed the upper one.
+const SHORTEST: usize = 100;
+const LONGEST: usize = 1_800;
 
 /// The texts of a flyer, and its categories.
 #[derive(Debug)]
@@ -48,29 +50,30 @@ fn title(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &str, tow
     }
 }
 
-/// A description of some sentences; now and then of all or none.
+/// A description of 100 to 1,900 characters, as people write them: many short ones and few long ones. Some have none.
 fn description(rng: &mut ChaCha8Rng, phrases: &Phrases, subject: &str, name: &str, town: &Town) -> String {
-    let Phrases { at, openings, details, closings, .. } = phrases;
-    let length = match rng.random_range(0..100) {
-        0..3 => return String::new(),
-        3..97 => 1,
-        _ => 50,
-    };
-    let mut text = format!("{} {subject} {at} {}.", pick(rng, openings), town.name);
-    for (place, detail) in (1..).zip(*details) {
-        if rng.random_ratio(length, length + place) {
-            text.push(' ');
-            text.push_str(detail);
-        }
+    let Phrases { at, openings, details, offers, closings, .. } = phrases;
+    if rng.random_ratio(3, 100) {
+        return String::new();
     }
+    let length = SHORTEST + skewed_index(rng, LONGEST - SHORTEST);
+    let mut text = format!("{} {subject} {at} {}.", pick(rng, openings), town.name);
     if rng.random_ratio(1, 200) {
         text.push(' ');
         text.push_str(pick_skewed(rng, &RARE));
         text.push('!');
     }
-    // Writing to a String cannot fail.
-    let _ = write!(text, " {} {name}.", pick(rng, closings));
-    text
+    let closing = format!(" {} {name}.", pick(rng, closings));
+    let mut characters = text.chars().count() + closing.chars().count();
+    while characters < length {
+        let sentence = match rng.random_range(0..4) {
+            0 => format!(" {}: {}.", self::name(rng), pick_skewed(rng, offers)),
+            _ => format!(" {}", pick_skewed(rng, details)),
+        };
+        characters += sentence.chars().count();
+        text.push_str(&sentence);
+    }
+    text + &closing
 }
 
 /// A random name out of some 40,000, so that few flyers share one.
@@ -102,7 +105,8 @@ mod tests {
             let text = compose(&mut rng, town);
             assert!((1..=200).contains(&text.title.chars().count()), "{}", text.title);
             assert_eq!(text.title.trim(), text.title);
-            assert!(text.description.chars().count() <= 2_000, "{}", text.description);
+            let length = text.description.chars().count();
+            assert!(length == 0 || (100..=1_900).contains(&length), "{}", text.description);
             assert!((1..=7).contains(&text.categories));
         }
     }

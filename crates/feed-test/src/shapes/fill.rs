@@ -135,11 +135,14 @@ fn texts(engine: Engine) -> String {
 
 /// Ids follow the order of publication, over all creators.
 fn flyers(engine: Engine, size: u32) -> String {
-    let cut =
-        |from: String, length: String| format!("substr('{TEXT}', {}, {})", integer(&from), integer(&length));
-    let title = cut(format!("1 + {}", scatter("id", 8, 300)), format!("20 + {}", scatter("id", 9, 30)));
-    let description =
-        cut(format!("1 + {}", scatter("id", 10, 180)), format!("60 + {}", scatter("id", 11, 141)));
+    let cut = |text: &str, from: String, length: String| {
+        format!("substr('{text}', {}, {})", integer(&from), integer(&length))
+    };
+    let title = cut(TEXT, format!("1 + {}", scatter("id", 8, 300)), format!("20 + {}", scatter("id", 9, 30)));
+    // 100 to 1,900 characters, as people's are: many short ones and few long ones.
+    let length = format!("100 + {} * {} / 1800", scatter("id", 11, 1_801), scatter("id", 18, 1_801));
+    let long = [TEXT; 6].join(". ");
+    let description = cut(&long, format!("1 + {}", scatter("id", 10, 180)), length);
     // The flyers lie all over Europe, on a grid of about ten metres. Every fiftieth is at the place of the one before
     // it. One in twenty is in a city of four by three kilometres around the viewers' location.
     let place = "(id - id % 50 / 49)";

@@ -1,10 +1,10 @@
 //! What a card shows: the rows of given flyers with creator, flags and images.
 
-use super::terms::flyer_by_id;
+use super::terms::{flyer_by_id, is_favorite, is_followed};
 use crate::engine::Engine;
 use crate::feed::card::CardColumns;
 use crate::page::Position;
-use crate::sql::{Statement, Value};
+use crate::sql::{Statement, Value, seek};
 
 /// Fetches the rows of the flyers that `keys` names: for each flyer one probe of a primary key, one for its creator, and
 /// one range for its images.
@@ -34,9 +34,10 @@ pub(super) fn cards(
         format!(
             "SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude, f.categories, \
              f.valid_from, f.valid_until, f.created_at, u.id, u.username, u.profile_picture_url, \
-             coalesce((SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id), FALSE), \
-             coalesce((SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = u.id), FALSE), \
-             {distance}, k.sorted_at, {image_urls} FROM {rows} ORDER BY {order}"
+             coalesce({}, FALSE), coalesce({}, FALSE), {distance}, k.sorted_at, {image_urls} \
+             FROM {rows} ORDER BY {order}",
+            is_favorite(engine, "f.id"),
+            is_followed(engine, "u.id"),
         ),
         binds,
     )
@@ -46,16 +47,12 @@ pub(super) fn cards(
 ///
 /// A URL has no spaces: see [`crate::rules`]. Within the statement of the page, the images cost one range of their
 /// primary key a flyer. A statement of their own would cost a round trip and fifty binds more.
-fn image_urls(engine: Engine) -> &'static str {
+fn image_urls(engine: Engine) -> String {
+    let flyer = seek(engine, "f.id");
+    let urls = format!("SELECT i.url FROM flyer_images i WHERE i.flyer_id = {flyer} ORDER BY i.position");
     match engine {
-        Engine::Sqlite => {
-            "(SELECT group_concat(url, ' ') FROM (\
-             SELECT i.url FROM flyer_images i WHERE i.flyer_id = f.id ORDER BY i.position))"
-        }
-        Engine::Postgres => {
-            "array_to_string(ARRAY(\
-             SELECT i.url FROM flyer_images i WHERE i.flyer_id = f.id ORDER BY i.position), ' ')"
-        }
+        Engine::Sqlite => format!("(SELECT group_concat(url, ' ') FROM ({urls}))"),
+        Engine::Postgres => format!("array_to_string(ARRAY({urls}), ' ')"),
     }
 }
 

@@ -55,7 +55,7 @@ impl Lists {
     fn key(self, engine: Engine) -> String {
         match self {
             Self::Followed | Self::Named => "f.creator_id".to_owned(),
-            Self::Cells(grid) => grid.cell(engine),
+            Self::Cells(grid) => grid.cell(engine, "f"),
         }
     }
 
@@ -69,13 +69,14 @@ impl Lists {
 
     /// A SELECT of the `key` of each list. `when` is the end of another SELECT: where that finds no row, there is no
     /// key.
-    fn keys(self, engine: Engine, when: &str) -> String {
+    pub(super) fn keys(self, engine: Engine, when: &str) -> String {
         let given =
             |bind: &str| if when.is_empty() { bind.to_owned() } else { format!("(SELECT {bind} {when})") };
         match (self, engine) {
             (Self::Followed, _) => {
+                let follows = by_index(engine, "follows w", "follows_follower_recent");
                 format!(
-                    "SELECT w.followed_id AS key FROM follows w WHERE w.follower_id = {}",
+                    "SELECT w.followed_id AS key FROM {follows} WHERE w.follower_id = {}",
                     given(":viewer")
                 )
             }
@@ -105,7 +106,7 @@ impl Lists {
             // Here EXISTS is cheaper on SQLite: it becomes one more table of the join, whose rows are only probed.
             Self::Followed => {
                 let exists = if engine == Engine::Sqlite { "EXISTS " } else { "" };
-                format!(" AND {exists}{}", is_followed("f.creator_id"))
+                format!(" AND {exists}{}", is_followed(engine, "f.creator_id"))
             }
             // Visible flyers lie within the circle.
             Self::Cells(_) => String::new(),
@@ -221,7 +222,8 @@ impl Merge<'_> {
         let keys = |when: &str| self.lists.keys(self.engine, when);
         let all = keys("");
         let merged = keys(&when);
-        let not_kept = keys("FROM best WHERE head = (SELECT created_at FROM bound) LIMIT 1 OFFSET 1");
+        let tied = "FROM best WHERE head = (SELECT created_at FROM bound) LIMIT 1 OFFSET 1";
+        let all_lists = keys(tied);
         format!(
             "counted AS MATERIALIZED (SELECT count(*) AS lists FROM ({all}) w), \
              {recent_scan}\
@@ -231,8 +233,8 @@ impl Merge<'_> {
              FROM ({merged}) w ORDER BY head {sort} NULLS LAST LIMIT (SELECT lists FROM kept)), \
              bound AS MATERIALIZED (SELECT CASE WHEN count(head) = (SELECT lists FROM kept) THEN {last_of}(head) \
              ELSE :end END AS created_at FROM best), \
-             lists AS MATERIALIZED (SELECT key FROM best WHERE head IS NOT NULL UNION ALL \
-             SELECT w.key FROM ({not_kept}) w WHERE w.key NOT IN (SELECT key FROM best))"
+             lists AS MATERIALIZED (SELECT key FROM best WHERE head IS NOT NULL \
+             AND NOT coalesce((SELECT TRUE {tied}), FALSE) UNION ALL {all_lists})"
         )
     }
 
@@ -255,10 +257,15 @@ impl Merge<'_> {
                  {order_by} LIMIT :reach)"
             ),
         };
-        if self.has_recent_scan() {
-            format!("(SELECT id, created_at FROM recent WHERE {RECENT_SUFFICES} UNION ALL {merge}) f")
+        let rows = if self.has_recent_scan() {
+            format!("SELECT id, created_at FROM recent WHERE {RECENT_SUFFICES} UNION ALL {merge}")
         } else {
-            format!("({merge}) f")
+            merge
+        };
+        match self.engine {
+            Engine::Sqlite => format!("({rows}) f"),
+            // PostgreSQL would sort before or after it puts the two together. OFFSET 0 makes that after.
+            Engine::Postgres => format!("(SELECT id, created_at FROM ({rows}) f OFFSET 0) f"),
         }
     }
 

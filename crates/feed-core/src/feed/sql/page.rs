@@ -44,7 +44,7 @@ impl Keys {
             (AccessPath::Text, _, Some(search)) => {
                 let visible = visible_in_feed(engine, listing, false);
                 let published_by = match listing.feed {
-                    Feed::Following(_) => is_followed("u.user_id"),
+                    Feed::Following(_) => is_followed(engine, "u.user_id"),
                     Feed::Creator { .. } => "u.user_id = :creator".to_owned(),
                     _ => "TRUE".to_owned(),
                 };

@@ -4,7 +4,7 @@ use super::terms::{ScanOrder, filters, flyer_by_id, id_key, visible, visible_fly
 use crate::engine::Engine;
 use crate::feed::listing::{Feed, Listing};
 use crate::geo;
-use crate::sql::by_index;
+use crate::sql::{by_index, seek};
 
 /// A list that one index has in order.
 pub(super) struct Range {
@@ -16,6 +16,8 @@ pub(super) struct Range {
     id: &'static str,
     /// Which rows are listed.
     visible: String,
+    /// The same as `from` for each part of a list that is several ranges of one index; none where it is one.
+    parts: Vec<String>,
 }
 
 impl Range {
@@ -31,6 +33,7 @@ impl Range {
                     + &filters(engine, listing, true, |f| {
                         format!("(SELECT {f} FROM flyers f WHERE f.id = v.flyer_id)")
                     }),
+                parts: Vec::new(),
             }
         };
         let of_flyers = |from: String| Self {
@@ -38,6 +41,7 @@ impl Range {
             at: "f.created_at",
             id: id_key(engine),
             visible: visible_flyer(engine, listing, true),
+            parts: Vec::new(),
         };
         Some(match listing.feed {
             Feed::All(_) => of_flyers(format!("{} WHERE", by_index(engine, "flyers f", "flyers_feed"))),
@@ -48,11 +52,20 @@ impl Range {
             Feed::Following(_) => return None,
             Feed::Creator { .. } if listing.feed.is_own() => {
                 // Two ranges of one index. Both engines merge them in order.
-                let flyers = by_index(engine, "flyers f", "flyers_creator_recent");
-                let marked = |mark| {
-                    format!("SELECT * FROM {flyers} WHERE f.creator_id = :creator AND f.expired = {mark}")
+                let flyers = match engine {
+                    Engine::Sqlite => by_index(engine, "flyers f", "flyers_creator_recent"),
+                    Engine::Postgres => "flyers f".to_owned(),
                 };
-                of_flyers(format!("({} UNION ALL {}) f WHERE", marked("FALSE"), marked("TRUE")))
+                let creator = seek(engine, ":creator");
+                let part = |mark| format!("{flyers} WHERE f.creator_id = {creator} AND f.expired = {mark}");
+                let all =
+                    ["FALSE", "TRUE"].map(|mark| format!("SELECT * FROM {}", part(mark))).join(" UNION ALL ");
+                let parts = match engine {
+                    Engine::Sqlite => Vec::new(),
+                    // PostgreSQL might read all of both and sort.
+                    Engine::Postgres => ["FALSE", "TRUE"].map(|mark| format!("{} AND", part(mark))).into(),
+                };
+                Self { parts, ..of_flyers(format!("({all}) f WHERE")) }
             }
             Feed::Creator { .. } => {
                 let flyers = by_index(engine, "flyers f", "flyers_creator_feed");
@@ -69,10 +82,10 @@ impl Range {
         let from = match engine {
             Engine::Sqlite => format!("({ids}) g CROSS JOIN {favorite} AND"),
             Engine::Postgres => {
-                format!("({ids}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} OFFSET 0) v WHERE")
+                format!("({ids}) g CROSS JOIN LATERAL (SELECT * FROM {favorite} LIMIT 1) v WHERE")
             }
         };
-        Self { from, at: "v.created_at", id: "v.flyer_id", visible: "TRUE".to_owned() }
+        Self { from, at: "v.created_at", id: "v.flyer_id", visible: "TRUE".to_owned(), parts: Vec::new() }
     }
 
     /// The whole list, in no order: a SELECT of `column` of each row.
@@ -83,19 +96,30 @@ impl Range {
 
     /// The `(id, sorted_at)` of the rows after `(:at, {id})`, in order, up to `limit`.
     pub(super) fn after_cursor(&self, scan: &ScanOrder, id: &str, limit: &str) -> String {
-        let Self { from, at, id: row_id, visible } = self;
+        let Self { from, at, id: row_id, visible, parts } = self;
         let ScanOrder { sort, after, .. } = scan;
+        let rows = |from: &str, limit: &str| {
+            format!(
+                "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {visible} \
+                 AND ({at}, {row_id}) {after} (:at, {id}) \
+                 ORDER BY {at} {sort}, {row_id} {sort} \
+                 LIMIT {limit}"
+            )
+        };
+        if parts.is_empty() {
+            return rows(from, limit);
+        }
+        let parts: Vec<_> = parts.iter().map(|part| format!("({})", rows(part, ":reach"))).collect();
         format!(
-            "SELECT {row_id} AS id, {at} AS sorted_at FROM {from} {visible} \
-             AND ({at}, {row_id}) {after} (:at, {id}) \
-             ORDER BY {at} {sort}, {row_id} {sort} \
-             LIMIT {limit}"
+            "SELECT id, sorted_at FROM (SELECT id, sorted_at FROM ({}) f OFFSET 0) f \
+             ORDER BY sorted_at {sort}, id {sort} LIMIT {limit}",
+            parts.join(" UNION ALL ")
         )
     }
 
     /// The `(id, sorted_at, distance)` of the rows from the cursor's second to the second in which the page ends.
     pub(super) fn to_last_second(&self, engine: Engine, scan: &ScanOrder) -> String {
-        let Self { from, at, id, visible } = self;
+        let Self { from, at, id, visible, .. } = self;
         let distance = geo::distance_expression(engine);
         let last_of = scan.last_of;
         let walked = self.after_cursor(scan, ":beyond", ":reach");

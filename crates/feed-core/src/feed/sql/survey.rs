@@ -61,19 +61,27 @@ fn relations(engine: Engine, feed: Feed) -> String {
             )
         }
         Feed::Following(_) => {
-            let follows = "SELECT w.followed_id FROM follows w WHERE w.follower_id = :viewer";
-            let flyers = by_index(engine, "flyers f", "flyers_creator_feed");
+            let follows = format!("{} LIMIT {MANY_FOLLOWS}", Lists::Followed.keys(engine, ""));
+            let list = format!(
+                "{} WHERE f.creator_id = w.key AND f.expired = FALSE",
+                by_index(engine, "flyers f", "flyers_creator_feed")
+            );
+            let flyers = match engine {
+                Engine::Sqlite => format!("({follows}) w CROSS JOIN {list}"),
+                Engine::Postgres => {
+                    format!("({follows}) w CROSS JOIN LATERAL (SELECT 1 FROM {list} OFFSET 0) f")
+                }
+            };
             format!(
-                "CASE WHEN (SELECT count(*) FROM ({follows} LIMIT {MANY_FOLLOWS}) w) = {MANY_FOLLOWS} \
-                 THEN {MANY_ROWS} ELSE \
-                 (SELECT count(*) FROM (SELECT 1 FROM ({follows} LIMIT {MANY_FOLLOWS}) w CROSS JOIN {flyers} \
-                 WHERE f.creator_id = w.followed_id AND f.expired = FALSE LIMIT {MANY_ROWS}) f) END"
+                "CASE WHEN (SELECT count(*) FROM ({follows}) w) = {MANY_FOLLOWS} THEN {MANY_ROWS} ELSE \
+                 (SELECT count(*) FROM (SELECT 1 FROM {flyers} LIMIT {MANY_ROWS}) f) END"
             )
         }
         Feed::Creator { .. } => {
-            let flyers = by_index(engine, "flyers f", "flyers_creator_recent");
+            let flyers = by_index(engine, "flyers f", "flyers_creator_feed");
             format!(
-                "(SELECT count(*) FROM (SELECT 1 FROM {flyers} WHERE f.creator_id = :creator LIMIT {MANY_ROWS}) f)"
+                "(SELECT count(*) FROM (SELECT 1 FROM {flyers} WHERE f.creator_id = :creator AND f.expired = FALSE \
+                 LIMIT {MANY_ROWS}) f)"
             )
         }
     }

@@ -130,10 +130,8 @@ pub(super) fn visible_in_feed(engine: Engine, listing: &Listing, with_search: bo
         Feed::All(_) => visible,
         // By favorite, the matches are looked up in the favorites afterwards.
         Feed::Favorites(_) if listing.is_by_favorite() => visible,
-        Feed::Favorites(_) => format!(
-            "{visible} AND (SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = f.id)"
-        ),
-        Feed::Following(_) => format!("{visible} AND {}", is_followed("f.creator_id")),
+        Feed::Favorites(_) => format!("{visible} AND {}", is_favorite(engine, "f.id")),
+        Feed::Following(_) => format!("{visible} AND {}", is_followed(engine, "f.creator_id")),
         Feed::Creator { .. } => format!("f.creator_id = :creator AND {visible}"),
     }
 }
@@ -142,8 +140,24 @@ pub(super) fn visible_in_feed(engine: Engine, listing: &Listing, with_search: bo
 ///
 /// It is not an EXISTS. PostgreSQL would turn that into a hash join and a sort; SQLite would make it one more table of
 /// the join and no longer see that the scan is in order.
-pub(super) fn is_followed(user: &str) -> String {
-    format!("(SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = {user})")
+pub(super) fn is_followed(engine: Engine, user: &str) -> String {
+    let one = one_row(engine);
+    format!("(SELECT TRUE FROM follows w WHERE w.follower_id = :viewer AND w.followed_id = {user}{one})")
+}
+
+/// Whether this flyer is a favorite of `:viewer`: one probe of a primary key, as in [`is_followed`].
+pub(super) fn is_favorite(engine: Engine, flyer: &str) -> String {
+    let one = one_row(engine);
+    format!("(SELECT TRUE FROM favorites v WHERE v.user_id = :viewer AND v.flyer_id = {flyer}{one})")
+}
+
+/// Without statistics, PostgreSQL expects several rows of one primary key, and builds bitmaps. For one row it does not.
+/// SQLite needs no hint, and makes a join of an EXISTS only where there is no LIMIT.
+fn one_row(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " LIMIT 1",
+    }
 }
 
 /// One flyer `f` for each row of the tables before it, found by its id.
@@ -161,7 +175,11 @@ pub(super) struct FlyerById {
 pub(super) fn flyer_by_id(engine: Engine, id: &str) -> FlyerById {
     match engine {
         Engine::Sqlite => {
-            FlyerById { join: "CROSS JOIN flyers f".to_owned(), condition: Some(format!("f.id = {id}")) }
+            // NOT INDEXED leaves the rowid. SQLite might take another index if its statistics praise one.
+            FlyerById {
+                join: "CROSS JOIN flyers f NOT INDEXED".to_owned(),
+                condition: Some(format!("f.id = {id}")),
+            }
         }
         Engine::Postgres => FlyerById {
             join: format!("CROSS JOIN LATERAL (SELECT * FROM flyers f WHERE f.id = {id} OFFSET 0) f"),

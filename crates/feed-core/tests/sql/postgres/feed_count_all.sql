@@ -2,7 +2,11 @@
 SELECT count(*)
 FROM (
   SELECT 1
-  FROM flyers f
+  FROM (
+    SELECT *
+    FROM flyers
+    WHERE by_index('flyers_feed', id)
+  ) f
   WHERE f.expired = FALSE
   AND (f.valid_from <= :now) IS TRUE
   AND f.valid_until > :now

@@ -8,7 +8,11 @@ FROM (
   ) l
   CROSS JOIN LATERAL (
     SELECT f.id
-    FROM flyers f
+    FROM (
+      SELECT *
+      FROM flyers
+      WHERE by_index('flyers_medium_cell_feed', id)
+    ) f
     WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
     AND f.expired = FALSE
     AND (f.valid_from <= :now) IS TRUE

@@ -29,7 +29,11 @@ FROM (
   ) l
   CROSS JOIN LATERAL (
     SELECT f.id
-    FROM flyers f
+    FROM (
+      SELECT *
+      FROM flyers
+      WHERE by_index('flyers_creator_feed', id)
+    ) f
     WHERE f.creator_id = l.key
     AND f.expired = FALSE
     AND (f.valid_from <= :now) IS TRUE

@@ -2,7 +2,11 @@
 SELECT count(*)
 FROM (
   SELECT 1
-  FROM flyers f
+  FROM (
+    SELECT *
+    FROM flyers
+    WHERE by_index('flyers_creator_feed', id)
+  ) f
   WHERE f.creator_id = :creator
   AND f.expired = FALSE
   AND (f.valid_from <= :now) IS TRUE

@@ -30,7 +30,11 @@ FROM (
   ) l
   CROSS JOIN LATERAL (
     SELECT f.id
-    FROM flyers f
+    FROM (
+      SELECT *
+      FROM flyers
+      WHERE by_index('flyers_creator_feed', id)
+    ) f
     WHERE f.creator_id = l.key
     AND f.creator_id = :creator
     AND f.expired = FALSE

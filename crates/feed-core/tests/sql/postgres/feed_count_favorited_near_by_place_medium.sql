@@ -10,7 +10,11 @@ FROM (
     ) l
     CROSS JOIN LATERAL (
       SELECT f.id
-      FROM flyers f
+      FROM (
+        SELECT *
+        FROM flyers
+        WHERE by_index('flyers_medium_cell_feed', id)
+      ) f
       WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
       AND f.expired = FALSE
       AND (f.valid_from <= :now) IS TRUE
@@ -25,7 +29,7 @@ FROM (
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = g.id
-    OFFSET 0
+    LIMIT 1
   ) v
   WHERE TRUE
   LIMIT 1001

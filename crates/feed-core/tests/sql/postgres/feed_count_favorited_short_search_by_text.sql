@@ -31,7 +31,11 @@ FROM (
     ) l
     CROSS JOIN LATERAL (
       SELECT f.id
-      FROM flyers f
+      FROM (
+        SELECT *
+        FROM flyers
+        WHERE by_index('flyers_creator_feed', id)
+      ) f
       WHERE f.creator_id = l.key
       AND f.expired = FALSE
       AND (f.valid_from <= :now) IS TRUE
@@ -51,7 +55,7 @@ FROM (
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = g.id
-    OFFSET 0
+    LIMIT 1
   ) v
   WHERE TRUE
   LIMIT 1001

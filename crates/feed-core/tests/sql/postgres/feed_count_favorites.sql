@@ -2,7 +2,11 @@
 SELECT count(*)
 FROM (
   SELECT 1
-  FROM favorites v
+  FROM (
+    SELECT *
+    FROM favorites
+    WHERE by_index('favorites_feed', user_id)
+  ) v
   WHERE v.user_id = :viewer
   AND v.flyer_expired = FALSE
   AND (v.flyer_valid_from <= :now) IS TRUE

@@ -24,6 +24,7 @@ FROM (
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   )
   AND TRUE
   UNION ALL
@@ -35,7 +36,11 @@ FROM (
   ) l
   CROSS JOIN LATERAL (
     SELECT f.id
-    FROM flyers f
+    FROM (
+      SELECT *
+      FROM flyers
+      WHERE by_index('flyers_creator_feed', id)
+    ) f
     WHERE f.creator_id = l.key
     AND f.expired = FALSE
     AND (f.valid_from <= :now) IS TRUE
@@ -45,6 +50,7 @@ FROM (
       FROM favorites v
       WHERE v.user_id = :viewer
       AND v.flyer_id = f.id
+      LIMIT 1
     )
     AND NOT coalesce(strpos(
       (

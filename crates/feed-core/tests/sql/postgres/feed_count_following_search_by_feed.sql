@@ -4,12 +4,20 @@ FROM (
   SELECT 1
   FROM (
     SELECT w.followed_id AS key
-    FROM follows w
+    FROM (
+      SELECT *
+      FROM follows
+      WHERE by_index('follows_follower_recent', follower_id)
+    ) w
     WHERE w.follower_id = :viewer
   ) l
   CROSS JOIN LATERAL (
     SELECT f.id
-    FROM flyers f
+    FROM (
+      SELECT *
+      FROM flyers
+      WHERE by_index('flyers_creator_feed', id)
+    ) f
     WHERE f.creator_id = l.key
     AND f.expired = FALSE
     AND (f.valid_from <= :now) IS TRUE

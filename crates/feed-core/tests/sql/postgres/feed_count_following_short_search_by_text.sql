@@ -10,6 +10,7 @@ FROM (
       FROM follows w
       WHERE w.follower_id = :viewer
       AND w.followed_id = u.user_id
+      LIMIT 1
     )
   )
   SELECT 1
@@ -29,6 +30,7 @@ FROM (
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = f.creator_id
+    LIMIT 1
   )
   AND TRUE
   UNION ALL
@@ -40,7 +42,11 @@ FROM (
   ) l
   CROSS JOIN LATERAL (
     SELECT f.id
-    FROM flyers f
+    FROM (
+      SELECT *
+      FROM flyers
+      WHERE by_index('flyers_creator_feed', id)
+    ) f
     WHERE f.creator_id = l.key
     AND f.expired = FALSE
     AND (f.valid_from <= :now) IS TRUE
@@ -50,6 +56,7 @@ FROM (
       FROM follows w
       WHERE w.follower_id = :viewer
       AND w.followed_id = f.creator_id
+      LIMIT 1
     )
     AND NOT coalesce(strpos(
       (

@@ -5,12 +5,12 @@ FROM (
   FROM (
     SELECT *
     FROM flyers f
-    WHERE f.creator_id = :creator
+    WHERE f.creator_id = seek(:creator)
     AND f.expired = FALSE
     UNION ALL
     SELECT *
     FROM flyers f
-    WHERE f.creator_id = :creator
+    WHERE f.creator_id = seek(:creator)
     AND f.expired = TRUE
   ) f
   WHERE TRUE

@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), CAST(NULL AS bigint), k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -25,7 +27,11 @@ FROM (
     SELECT id, sorted_at, 0 AS distance
     FROM (
       SELECT v.flyer_id AS id, v.flyer_created_at AS sorted_at
-      FROM favorites v
+      FROM (
+        SELECT *
+        FROM favorites
+        WHERE by_index('favorites_feed', user_id)
+      ) v
       WHERE v.user_id = :viewer
       AND v.flyer_expired = FALSE
       AND (v.flyer_valid_from <= :now) IS TRUE

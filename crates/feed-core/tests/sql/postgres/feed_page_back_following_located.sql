@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -28,7 +30,11 @@ FROM (
         SELECT count(*) AS lists
         FROM (
           SELECT w.followed_id AS key
-          FROM follows w
+          FROM (
+            SELECT *
+            FROM follows
+            WHERE by_index('follows_follower_recent', follower_id)
+          ) w
           WHERE w.follower_id = :viewer
         ) w
       ),
@@ -38,13 +44,21 @@ FROM (
           SELECT 1
           FROM (
             SELECT f.id, f.created_at, f.creator_id, f.valid_from, f.valid_until, f.categories, f.latitude, f.longitude, FALSE AS expired
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND (f.created_at, f.id) > (:at, :beyond)
             AND f.created_at < coalesce(
               (
                 SELECT f.created_at
-                FROM flyers f
+                FROM (
+                  SELECT *
+                  FROM flyers
+                  WHERE by_index('flyers_feed', id)
+                ) f
                 WHERE f.expired = FALSE
                 AND f.created_at >= :at
                 ORDER BY f.created_at ASC, f.id ASC
@@ -66,6 +80,7 @@ FROM (
             FROM follows w
             WHERE w.follower_id = :viewer
             AND w.followed_id = f.creator_id
+            LIMIT 1
           )
           ORDER BY f.created_at ASC, f.id ASC
           LIMIT :reach
@@ -75,7 +90,11 @@ FROM (
         SELECT coalesce(
           (
             SELECT f.created_at
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND f.created_at >= :at
             ORDER BY f.created_at ASC, f.id ASC
@@ -91,7 +110,11 @@ FROM (
         SELECT f.id, f.created_at
         FROM (
           SELECT f.id, f.created_at, f.creator_id, f.valid_from, f.valid_until, f.categories, f.latitude, f.longitude, FALSE AS expired
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND (f.created_at, f.id) > (:at, :beyond)
           AND f.created_at < (
@@ -109,6 +132,7 @@ FROM (
           FROM follows w
           WHERE w.follower_id = :viewer
           AND w.followed_id = f.creator_id
+          LIMIT 1
         )
         ORDER BY f.created_at ASC, f.id ASC
         LIMIT :reach
@@ -117,7 +141,11 @@ FROM (
         SELECT :reach + 1 + count(*) AS lists
         FROM (
           SELECT 1
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND f.created_at = :at
           LIMIT (
@@ -129,7 +157,11 @@ FROM (
       best AS MATERIALIZED (
         SELECT w.key, (
           SELECT f.created_at
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = w.key
           AND f.created_at >= :at
           AND f.expired = FALSE
@@ -140,7 +172,11 @@ FROM (
         ) AS head
         FROM (
           SELECT w.followed_id AS key
-          FROM follows w
+          FROM (
+            SELECT *
+            FROM follows
+            WHERE by_index('follows_follower_recent', follower_id)
+          ) w
           WHERE w.follower_id = (
             SELECT :viewer
             WHERE NOT (
@@ -172,13 +208,9 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.followed_id AS key
-          FROM follows w
-          WHERE w.follower_id = (
-            SELECT :viewer
+        AND NOT coalesce(
+          (
+            SELECT TRUE
             FROM best
             WHERE head = (
               SELECT created_at
@@ -186,49 +218,70 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.followed_id AS key
+        FROM (
+          SELECT *
+          FROM follows
+          WHERE by_index('follows_follower_recent', follower_id)
         ) w
-        WHERE w.key NOT IN (
-          SELECT key
+        WHERE w.follower_id = (
+          SELECT :viewer
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       ),
       edge AS MATERIALIZED (
         SELECT f.id, f.created_at
         FROM (
           SELECT id, created_at
-          FROM recent
-          WHERE (
-            (
-              SELECT count(*)
-              FROM recent
-            ) = :reach
-            OR (
-              SELECT created_at
-              FROM looked
-            ) = :end
-          )
-          UNION ALL (
-            SELECT f.id, f.created_at
-            FROM lists l
-            CROSS JOIN LATERAL (
-              SELECT f.created_at, f.id
-              FROM flyers f
-              WHERE f.creator_id = l.key
-              AND f.created_at > :at
-              AND f.created_at <= (
+          FROM (
+            SELECT id, created_at
+            FROM recent
+            WHERE (
+              (
+                SELECT count(*)
+                FROM recent
+              ) = :reach
+              OR (
                 SELECT created_at
-                FROM bound
-              )
-              AND f.expired = FALSE
-              AND (f.valid_from <= :now) IS TRUE
-              AND f.valid_until > :now
+                FROM looked
+              ) = :end
+            )
+            UNION ALL (
+              SELECT f.id, f.created_at
+              FROM lists l
+              CROSS JOIN LATERAL (
+                SELECT f.created_at, f.id
+                FROM (
+                  SELECT *
+                  FROM flyers
+                  WHERE by_index('flyers_creator_feed', id)
+                ) f
+                WHERE f.creator_id = l.key
+                AND f.created_at > :at
+                AND f.created_at <= (
+                  SELECT created_at
+                  FROM bound
+                )
+                AND f.expired = FALSE
+                AND (f.valid_from <= :now) IS TRUE
+                AND f.valid_until > :now
+                ORDER BY f.created_at ASC, f.id ASC
+                LIMIT :reach
+              ) f
               ORDER BY f.created_at ASC, f.id ASC
               LIMIT :reach
-            ) f
-            ORDER BY f.created_at ASC, f.id ASC
-            LIMIT :reach
-          )
+            )
+          ) f
+          OFFSET 0
         ) f
         ORDER BY f.created_at ASC, f.id ASC
         LIMIT 1
@@ -237,7 +290,11 @@ FROM (
       SELECT f.id, f.created_at AS sorted_at, CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) AS distance
       FROM (
         SELECT f.id, f.created_at, f.creator_id, f.valid_from, f.valid_until, f.categories, f.latitude, f.longitude, FALSE AS expired
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_feed', id)
+        ) f
         WHERE f.expired = FALSE
         AND f.created_at >= :at
         AND f.created_at <= (
@@ -269,13 +326,18 @@ FROM (
         FROM follows w
         WHERE w.follower_id = :viewer
         AND w.followed_id = f.creator_id
+        LIMIT 1
       )
       UNION ALL
       SELECT f.*
       FROM lists l
       CROSS JOIN LATERAL (
         SELECT f.id, f.created_at AS sorted_at, CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) AS distance
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_creator_feed', id)
+        ) f
         WHERE f.creator_id = l.key
         AND f.created_at >= :at
         AND f.created_at <= coalesce(

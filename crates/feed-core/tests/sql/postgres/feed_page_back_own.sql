@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), CAST(NULL AS bigint), k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -24,21 +26,34 @@ FROM (
   FROM (
     SELECT id, sorted_at, 0 AS distance
     FROM (
-      SELECT f.id AS id, f.created_at AS sorted_at
+      SELECT id, sorted_at
       FROM (
-        SELECT *
-        FROM flyers f
-        WHERE f.creator_id = :creator
-        AND f.expired = FALSE
-        UNION ALL
-        SELECT *
-        FROM flyers f
-        WHERE f.creator_id = :creator
-        AND f.expired = TRUE
+        SELECT id, sorted_at
+        FROM (
+          (
+            SELECT f.id AS id, f.created_at AS sorted_at
+            FROM flyers f
+            WHERE f.creator_id = seek(:creator)
+            AND f.expired = FALSE
+            AND TRUE
+            AND (f.created_at, f.id) > (:at, :id)
+            ORDER BY f.created_at ASC, f.id ASC
+            LIMIT :reach
+          )
+          UNION ALL (
+            SELECT f.id AS id, f.created_at AS sorted_at
+            FROM flyers f
+            WHERE f.creator_id = seek(:creator)
+            AND f.expired = TRUE
+            AND TRUE
+            AND (f.created_at, f.id) > (:at, :id)
+            ORDER BY f.created_at ASC, f.id ASC
+            LIMIT :reach
+          )
+        ) f
+        OFFSET 0
       ) f
-      WHERE TRUE
-      AND (f.created_at, f.id) > (:at, :id)
-      ORDER BY f.created_at ASC, f.id ASC
+      ORDER BY sorted_at ASC, id ASC
       LIMIT :limit
       OFFSET :offset
     ) k

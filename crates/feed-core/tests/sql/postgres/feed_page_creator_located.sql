@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -26,7 +28,11 @@ FROM (
     FROM (
       WITH walked AS MATERIALIZED (
         SELECT f.id AS id, f.created_at AS sorted_at
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_creator_feed', id)
+        ) f
         WHERE f.creator_id = :creator
         AND f.expired = FALSE
         AND (f.valid_from <= :now) IS TRUE
@@ -51,7 +57,11 @@ FROM (
         )
         UNION ALL
         SELECT f.id AS id, f.created_at AS sorted_at
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_creator_feed', id)
+        ) f
         WHERE f.creator_id = :creator
         AND f.expired = FALSE
         AND (f.valid_from <= :now) IS TRUE
@@ -59,7 +69,11 @@ FROM (
         AND f.created_at = :at
         UNION ALL
         SELECT f.id AS id, f.created_at AS sorted_at
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_creator_feed', id)
+        ) f
         WHERE f.creator_id = :creator
         AND f.expired = FALSE
         AND (f.valid_from <= :now) IS TRUE

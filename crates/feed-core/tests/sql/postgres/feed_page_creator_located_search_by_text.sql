@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -50,7 +52,11 @@ FROM (
         AND NOT coalesce(
           (
             SELECT TRUE
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND f.created_at >= :sliceend
             AND f.created_at <= :at
@@ -104,7 +110,11 @@ FROM (
         SELECT :reach + 1 + count(*) AS lists
         FROM (
           SELECT 1
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND f.created_at = :at
           LIMIT (
@@ -116,7 +126,11 @@ FROM (
       best AS MATERIALIZED (
         SELECT w.key, (
           SELECT f.created_at
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = w.key
           AND f.created_at <= :at
           AND f.creator_id = :creator
@@ -148,12 +162,8 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM named w
-          WHERE (
+        AND NOT coalesce(
+          (
             SELECT TRUE
             FROM best
             WHERE head = (
@@ -162,49 +172,70 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.key
+        FROM named w
+        WHERE (
+          SELECT TRUE
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       ),
       edge AS MATERIALIZED (
         SELECT f.created_at
         FROM (
-          SELECT id, created_at
-          FROM texts
-          UNION
-          SELECT id, created_at
+          SELECT DISTINCT ON (created_at, id) id, created_at
           FROM (
-            SELECT f.id, f.created_at
+            SELECT id, created_at
+            FROM texts
+            UNION ALL
+            SELECT id, created_at
             FROM (
-              (
-                SELECT f.id, f.created_at
-                FROM lists l
-                CROSS JOIN LATERAL (
-                  SELECT f.created_at, f.id
-                  FROM flyers f
-                  WHERE f.creator_id = l.key
-                  AND (f.created_at, f.id) < (:at, :beyond)
-                  AND f.created_at >= (
-                    SELECT created_at
-                    FROM bound
+              SELECT f.id, f.created_at
+              FROM (
+                SELECT id, created_at
+                FROM (
+                  (
+                    SELECT f.id, f.created_at
+                    FROM lists l
+                    CROSS JOIN LATERAL (
+                      SELECT f.created_at, f.id
+                      FROM (
+                        SELECT *
+                        FROM flyers
+                        WHERE by_index('flyers_creator_feed', id)
+                      ) f
+                      WHERE f.creator_id = l.key
+                      AND (f.created_at, f.id) < (:at, :beyond)
+                      AND f.created_at >= (
+                        SELECT created_at
+                        FROM bound
+                      )
+                      AND f.creator_id = :creator
+                      AND f.expired = FALSE
+                      AND (f.valid_from <= :now) IS TRUE
+                      AND f.valid_until > :now
+                      ORDER BY f.created_at DESC, f.id DESC
+                      LIMIT :reach
+                    ) f
+                    ORDER BY f.created_at DESC, f.id DESC
+                    LIMIT :reach
                   )
-                  AND f.creator_id = :creator
-                  AND f.expired = FALSE
-                  AND (f.valid_from <= :now) IS TRUE
-                  AND f.valid_until > :now
-                  ORDER BY f.created_at DESC, f.id DESC
-                  LIMIT :reach
                 ) f
-                ORDER BY f.created_at DESC, f.id DESC
-                LIMIT :reach
-              )
+                OFFSET 0
+              ) f
+              ORDER BY f.created_at DESC, f.id DESC
+              LIMIT :reach
             ) f
-            ORDER BY f.created_at DESC, f.id DESC
-            LIMIT :reach
           ) f
+          ORDER BY created_at DESC, id DESC
         ) f
         WHERE f.created_at < :at
         ORDER BY f.created_at DESC, f.id DESC
@@ -226,7 +257,11 @@ FROM (
         FROM lists l
         CROSS JOIN LATERAL (
           SELECT f.id
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_creator_feed', id)
+          ) f
           WHERE f.creator_id = l.key
           AND f.created_at <= :at
           AND f.created_at >= coalesce(

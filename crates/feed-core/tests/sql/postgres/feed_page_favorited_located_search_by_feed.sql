@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint), k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -25,7 +27,11 @@ FROM (
     SELECT id, sorted_at, 0 AS distance
     FROM (
       SELECT v.flyer_id AS id, v.created_at AS sorted_at
-      FROM favorites v
+      FROM (
+        SELECT *
+        FROM favorites
+        WHERE by_index('favorites_recent_feed', user_id)
+      ) v
       WHERE v.user_id = :viewer
       AND v.flyer_expired = FALSE
       AND (v.flyer_valid_from <= :now) IS TRUE

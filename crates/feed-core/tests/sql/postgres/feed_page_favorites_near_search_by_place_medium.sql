@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -37,13 +39,21 @@ FROM (
           SELECT 1
           FROM (
             SELECT f.id, f.created_at, f.creator_id, f.valid_from, f.valid_until, f.categories, f.latitude, f.longitude, FALSE AS expired
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND (f.created_at, f.id) < (:at, :beyond)
             AND f.created_at > coalesce(
               (
                 SELECT f.created_at
-                FROM flyers f
+                FROM (
+                  SELECT *
+                  FROM flyers
+                  WHERE by_index('flyers_feed', id)
+                ) f
                 WHERE f.expired = FALSE
                 AND f.created_at <= :at
                 ORDER BY f.created_at DESC, f.id DESC
@@ -80,6 +90,7 @@ FROM (
             FROM favorites v
             WHERE v.user_id = :viewer
             AND v.flyer_id = f.id
+            LIMIT 1
           )
           ORDER BY f.created_at DESC, f.id DESC
           LIMIT :reach
@@ -89,7 +100,11 @@ FROM (
         SELECT coalesce(
           (
             SELECT f.created_at
-            FROM flyers f
+            FROM (
+              SELECT *
+              FROM flyers
+              WHERE by_index('flyers_feed', id)
+            ) f
             WHERE f.expired = FALSE
             AND f.created_at <= :at
             ORDER BY f.created_at DESC, f.id DESC
@@ -105,7 +120,11 @@ FROM (
         SELECT f.id, f.created_at
         FROM (
           SELECT f.id, f.created_at, f.creator_id, f.valid_from, f.valid_until, f.categories, f.latitude, f.longitude, FALSE AS expired
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND (f.created_at, f.id) < (:at, :beyond)
           AND f.created_at > (
@@ -138,6 +157,7 @@ FROM (
           FROM favorites v
           WHERE v.user_id = :viewer
           AND v.flyer_id = f.id
+          LIMIT 1
         )
         ORDER BY f.created_at DESC, f.id DESC
         LIMIT :reach
@@ -146,7 +166,11 @@ FROM (
         SELECT :reach + 1 + count(*) AS lists
         FROM (
           SELECT 1
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_feed', id)
+          ) f
           WHERE f.expired = FALSE
           AND f.created_at = :at
           LIMIT (
@@ -158,7 +182,11 @@ FROM (
       best AS MATERIALIZED (
         SELECT w.key, (
           SELECT f.created_at
-          FROM flyers f
+          FROM (
+            SELECT *
+            FROM flyers
+            WHERE by_index('flyers_medium_cell_feed', id)
+          ) f
           WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = w.key
           AND f.created_at <= :at
           AND f.expired = FALSE
@@ -184,6 +212,7 @@ FROM (
             FROM favorites v
             WHERE v.user_id = :viewer
             AND v.flyer_id = f.id
+            LIMIT 1
           )
           ORDER BY f.created_at DESC, f.id DESC
           LIMIT 1
@@ -223,85 +252,99 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
+        AND NOT coalesce(
+          (
+            SELECT TRUE
+            FROM best
+            WHERE head = (
+              SELECT created_at
+              FROM bound
+            )
+            LIMIT 1
+            OFFSET 1
+          ), FALSE
+        )
         UNION ALL
         SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM unnest(CAST(
-            (
-              SELECT CAST(:cells AS TEXT)
-              FROM best
-              WHERE head = (
-                SELECT created_at
-                FROM bound
-              )
-              LIMIT 1
-              OFFSET 1
-            ) AS bigint[]
-          )) AS w (key)
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
-          FROM best
-        )
+        FROM unnest(CAST(
+          (
+            SELECT CAST(:cells AS TEXT)
+            FROM best
+            WHERE head = (
+              SELECT created_at
+              FROM bound
+            )
+            LIMIT 1
+            OFFSET 1
+          ) AS bigint[]
+        )) AS w (key)
       ),
       edge AS MATERIALIZED (
         SELECT f.id, f.created_at
         FROM (
           SELECT id, created_at
-          FROM recent
-          WHERE (
-            (
-              SELECT count(*)
-              FROM recent
-            ) = :reach
-            OR (
-              SELECT created_at
-              FROM looked
-            ) = :end
-          )
-          UNION ALL (
-            SELECT f.id, f.created_at
-            FROM lists l
-            CROSS JOIN LATERAL (
-              SELECT f.created_at, f.id
-              FROM flyers f
-              WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
-              AND f.created_at < :at
-              AND f.created_at >= (
+          FROM (
+            SELECT id, created_at
+            FROM recent
+            WHERE (
+              (
+                SELECT count(*)
+                FROM recent
+              ) = :reach
+              OR (
                 SELECT created_at
-                FROM bound
-              )
-              AND f.expired = FALSE
-              AND (f.valid_from <= :now) IS TRUE
-              AND f.valid_until > :now
-              AND f.latitude BETWEEN :south AND :north
-              AND CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) <= :radius
-              AND (strpos(
-                (
-                  SELECT t.text
-                  FROM flyer_texts t
-                  WHERE t.flyer_id = f.id
-                ), :search
-              ) > 0 OR strpos(
-                (
-                  SELECT n.text
-                  FROM user_texts n
-                  WHERE n.user_id = f.creator_id
-                ), :search
-              ) > 0)
-              AND (
-                SELECT TRUE
-                FROM favorites v
-                WHERE v.user_id = :viewer
-                AND v.flyer_id = f.id
-              )
+                FROM looked
+              ) = :end
+            )
+            UNION ALL (
+              SELECT f.id, f.created_at
+              FROM lists l
+              CROSS JOIN LATERAL (
+                SELECT f.created_at, f.id
+                FROM (
+                  SELECT *
+                  FROM flyers
+                  WHERE by_index('flyers_medium_cell_feed', id)
+                ) f
+                WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
+                AND f.created_at < :at
+                AND f.created_at >= (
+                  SELECT created_at
+                  FROM bound
+                )
+                AND f.expired = FALSE
+                AND (f.valid_from <= :now) IS TRUE
+                AND f.valid_until > :now
+                AND f.latitude BETWEEN :south AND :north
+                AND CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) <= :radius
+                AND (strpos(
+                  (
+                    SELECT t.text
+                    FROM flyer_texts t
+                    WHERE t.flyer_id = f.id
+                  ), :search
+                ) > 0 OR strpos(
+                  (
+                    SELECT n.text
+                    FROM user_texts n
+                    WHERE n.user_id = f.creator_id
+                  ), :search
+                ) > 0)
+                AND (
+                  SELECT TRUE
+                  FROM favorites v
+                  WHERE v.user_id = :viewer
+                  AND v.flyer_id = f.id
+                  LIMIT 1
+                )
+                ORDER BY f.created_at DESC, f.id DESC
+                LIMIT :reach
+              ) f
               ORDER BY f.created_at DESC, f.id DESC
               LIMIT :reach
-            ) f
-            ORDER BY f.created_at DESC, f.id DESC
-            LIMIT :reach
-          )
+            )
+          ) f
+          OFFSET 0
         ) f
         ORDER BY f.created_at DESC, f.id DESC
         LIMIT 1
@@ -310,7 +353,11 @@ FROM (
       SELECT f.id, f.created_at AS sorted_at, CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) AS distance
       FROM (
         SELECT f.id, f.created_at, f.creator_id, f.valid_from, f.valid_until, f.categories, f.latitude, f.longitude, FALSE AS expired
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_feed', id)
+        ) f
         WHERE f.expired = FALSE
         AND f.created_at <= :at
         AND f.created_at >= (
@@ -357,13 +404,18 @@ FROM (
         FROM favorites v
         WHERE v.user_id = :viewer
         AND v.flyer_id = f.id
+        LIMIT 1
       )
       UNION ALL
       SELECT f.*
       FROM lists l
       CROSS JOIN LATERAL (
         SELECT f.id, f.created_at AS sorted_at, CAST(floor(2.0 * 6371.0 * asin(sqrt(least(1.0, sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) * sin(radians((f.latitude + 360.0) - (:lat + 360.0)) / 2.0) + cos(radians((:lat + 360.0) - 360.0)) * cos(radians((f.latitude + 360.0) - 360.0)) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0) * sin(radians((f.longitude + 360.0) - (:lng + 360.0)) / 2.0)))) * 1000000.0 + 0.5) AS bigint) AS distance
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_medium_cell_feed', id)
+        ) f
         WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
         AND f.created_at <= :at
         AND f.created_at >= coalesce(
@@ -395,6 +447,7 @@ FROM (
           FROM favorites v
           WHERE v.user_id = :viewer
           AND v.flyer_id = f.id
+          LIMIT 1
         )
         OFFSET 0
       ) f

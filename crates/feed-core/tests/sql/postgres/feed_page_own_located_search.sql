@@ -5,6 +5,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM favorites v
     WHERE v.user_id = :viewer
     AND v.flyer_id = f.id
+    LIMIT 1
   ), FALSE
 ), coalesce(
   (
@@ -12,11 +13,12 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), k.distance, k.sorted_at, array_to_string(ARRAY(
   SELECT i.url
   FROM flyer_images i
-  WHERE i.flyer_id = f.id
+  WHERE i.flyer_id = seek(f.id)
   ORDER BY i.position
 ), ' ')
 FROM (
@@ -25,34 +27,60 @@ FROM (
     SELECT id, sorted_at, distance
     FROM (
       WITH walked AS MATERIALIZED (
-        SELECT f.id AS id, f.created_at AS sorted_at
+        SELECT id, sorted_at
         FROM (
-          SELECT *
-          FROM flyers f
-          WHERE f.creator_id = :creator
-          AND f.expired = FALSE
-          UNION ALL
-          SELECT *
-          FROM flyers f
-          WHERE f.creator_id = :creator
-          AND f.expired = TRUE
+          SELECT id, sorted_at
+          FROM (
+            (
+              SELECT f.id AS id, f.created_at AS sorted_at
+              FROM flyers f
+              WHERE f.creator_id = seek(:creator)
+              AND f.expired = FALSE
+              AND TRUE
+              AND (strpos(
+                (
+                  SELECT t.text
+                  FROM flyer_texts t
+                  WHERE t.flyer_id = f.id
+                ), :search
+              ) > 0 OR strpos(
+                (
+                  SELECT n.text
+                  FROM user_texts n
+                  WHERE n.user_id = f.creator_id
+                ), :search
+              ) > 0)
+              AND (f.created_at, f.id) < (:at, :beyond)
+              ORDER BY f.created_at DESC, f.id DESC
+              LIMIT :reach
+            )
+            UNION ALL (
+              SELECT f.id AS id, f.created_at AS sorted_at
+              FROM flyers f
+              WHERE f.creator_id = seek(:creator)
+              AND f.expired = TRUE
+              AND TRUE
+              AND (strpos(
+                (
+                  SELECT t.text
+                  FROM flyer_texts t
+                  WHERE t.flyer_id = f.id
+                ), :search
+              ) > 0 OR strpos(
+                (
+                  SELECT n.text
+                  FROM user_texts n
+                  WHERE n.user_id = f.creator_id
+                ), :search
+              ) > 0)
+              AND (f.created_at, f.id) < (:at, :beyond)
+              ORDER BY f.created_at DESC, f.id DESC
+              LIMIT :reach
+            )
+          ) f
+          OFFSET 0
         ) f
-        WHERE TRUE
-        AND (strpos(
-          (
-            SELECT t.text
-            FROM flyer_texts t
-            WHERE t.flyer_id = f.id
-          ), :search
-        ) > 0 OR strpos(
-          (
-            SELECT n.text
-            FROM user_texts n
-            WHERE n.user_id = f.creator_id
-          ), :search
-        ) > 0)
-        AND (f.created_at, f.id) < (:at, :beyond)
-        ORDER BY f.created_at DESC, f.id DESC
+        ORDER BY sorted_at DESC, id DESC
         LIMIT :reach
       ),
       edge AS MATERIALIZED (
@@ -74,12 +102,12 @@ FROM (
         FROM (
           SELECT *
           FROM flyers f
-          WHERE f.creator_id = :creator
+          WHERE f.creator_id = seek(:creator)
           AND f.expired = FALSE
           UNION ALL
           SELECT *
           FROM flyers f
-          WHERE f.creator_id = :creator
+          WHERE f.creator_id = seek(:creator)
           AND f.expired = TRUE
         ) f
         WHERE TRUE
@@ -102,12 +130,12 @@ FROM (
         FROM (
           SELECT *
           FROM flyers f
-          WHERE f.creator_id = :creator
+          WHERE f.creator_id = seek(:creator)
           AND f.expired = FALSE
           UNION ALL
           SELECT *
           FROM flyers f
-          WHERE f.creator_id = :creator
+          WHERE f.creator_id = seek(:creator)
           AND f.expired = TRUE
         ) f
         WHERE TRUE

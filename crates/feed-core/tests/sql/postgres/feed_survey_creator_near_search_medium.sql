@@ -4,8 +4,13 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT 1
-      FROM flyers f
+      FROM (
+        SELECT *
+        FROM flyers
+        WHERE by_index('flyers_creator_feed', id)
+      ) f
       WHERE f.creator_id = :creator
+      AND f.expired = FALSE
       LIMIT 10000
     ) f
   ) AS n
@@ -69,7 +74,11 @@ p AS MATERIALIZED (
       ) l
       CROSS JOIN LATERAL (
         SELECT f.id
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_medium_cell_feed', id)
+        ) f
         WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
         AND f.expired = FALSE
         OFFSET 0

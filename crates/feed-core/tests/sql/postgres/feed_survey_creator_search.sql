@@ -4,8 +4,13 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT 1
-      FROM flyers f
+      FROM (
+        SELECT *
+        FROM flyers
+        WHERE by_index('flyers_creator_feed', id)
+      ) f
       WHERE f.creator_id = :creator
+      AND f.expired = FALSE
       LIMIT 10000
     ) f
   ) AS n

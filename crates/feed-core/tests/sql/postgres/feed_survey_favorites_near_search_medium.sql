@@ -4,7 +4,11 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT 1
-      FROM favorites v
+      FROM (
+        SELECT *
+        FROM favorites
+        WHERE by_index('favorites_feed', user_id)
+      ) v
       WHERE v.user_id = :viewer
       AND v.flyer_expired = FALSE
       LIMIT 10000
@@ -70,7 +74,11 @@ p AS MATERIALIZED (
       ) l
       CROSS JOIN LATERAL (
         SELECT f.id
-        FROM flyers f
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_medium_cell_feed', id)
+        ) f
         WHERE (CAST(floor((f.latitude + 90) * 16) AS bigint) * 32768 + CAST(floor((f.longitude + 180) * 16) AS bigint)) = l.key
         AND f.expired = FALSE
         OFFSET 0

@@ -4,7 +4,11 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT 1
-      FROM favorites v
+      FROM (
+        SELECT *
+        FROM favorites
+        WHERE by_index('favorites_feed', user_id)
+      ) v
       WHERE v.user_id = :viewer
       AND v.flyer_expired = FALSE
       LIMIT 10000

@@ -3,8 +3,12 @@ WITH r AS MATERIALIZED (
   SELECT CASE WHEN (
     SELECT count(*)
     FROM (
-      SELECT w.followed_id
-      FROM follows w
+      SELECT w.followed_id AS key
+      FROM (
+        SELECT *
+        FROM follows
+        WHERE by_index('follows_follower_recent', follower_id)
+      ) w
       WHERE w.follower_id = :viewer
       LIMIT 2000
     ) w
@@ -13,14 +17,26 @@ WITH r AS MATERIALIZED (
     FROM (
       SELECT 1
       FROM (
-        SELECT w.followed_id
-        FROM follows w
+        SELECT w.followed_id AS key
+        FROM (
+          SELECT *
+          FROM follows
+          WHERE by_index('follows_follower_recent', follower_id)
+        ) w
         WHERE w.follower_id = :viewer
         LIMIT 2000
       ) w
-      CROSS JOIN flyers f
-      WHERE f.creator_id = w.followed_id
-      AND f.expired = FALSE
+      CROSS JOIN LATERAL (
+        SELECT 1
+        FROM (
+          SELECT *
+          FROM flyers
+          WHERE by_index('flyers_creator_feed', id)
+        ) f
+        WHERE f.creator_id = w.key
+        AND f.expired = FALSE
+        OFFSET 0
+      ) f
       LIMIT 10000
     ) f
   ) END AS n

@@ -1,6 +1,10 @@
 /* relations_page */
 SELECT followed_id, created_at
-FROM follows
+FROM (
+  SELECT *
+  FROM follows
+  WHERE by_index('follows_follower_recent', follower_id)
+) follows
 WHERE follower_id = :user
 AND (created_at, followed_id) > (:at, :id)
 ORDER BY created_at ASC, followed_id ASC

@@ -9,11 +9,20 @@ SELECT (
   FROM content_versions
 ), (
   SELECT max(valid_from)
-  FROM flyers
-  WHERE valid_from <= :now
+  FROM (
+    SELECT *
+    FROM flyers
+    WHERE by_index('flyers_valid_from', id)
+  ) f
+  WHERE expired = FALSE
+  AND valid_from <= :now
 ), (
   SELECT max(valid_until)
-  FROM flyers
-  WHERE expired IS NOT TRUE
+  FROM (
+    SELECT *
+    FROM flyers
+    WHERE by_index('flyers_to_mark', id)
+  ) f
+  WHERE expired = FALSE
   AND valid_until <= :now
 )

@@ -12,7 +12,7 @@ FROM (
   )
   SELECT 1
   FROM flyer_trigrams x
-  CROSS JOIN flyers f
+  CROSS JOIN flyers f NOT INDEXED
   CROSS JOIN flyer_texts t
   WHERE x.flyer_trigrams MATCH :terms
   AND f.id = (x.rowid & 274877906943)
@@ -44,7 +44,7 @@ FROM (
   UNION ALL
   SELECT 1
   FROM flyer_texts_to_index i
-  CROSS JOIN flyers f
+  CROSS JOIN flyers f NOT INDEXED
   CROSS JOIN flyer_texts t
   WHERE f.id = i.flyer_id
   AND f.expired = FALSE

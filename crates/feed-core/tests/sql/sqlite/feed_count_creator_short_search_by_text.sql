@@ -15,7 +15,7 @@ FROM (
   )
   SELECT 1
   FROM short x
-  CROSS JOIN flyers f
+  CROSS JOIN flyers f NOT INDEXED
   CROSS JOIN flyer_texts t
   WHERE f.id = (x.place & 274877906943)
   AND f.creator_id = :creator
@@ -48,7 +48,7 @@ FROM (
   UNION ALL
   SELECT 1
   FROM flyer_texts_to_index i
-  CROSS JOIN flyers f
+  CROSS JOIN flyers f NOT INDEXED
   CROSS JOIN flyer_texts t
   WHERE f.id = i.flyer_id
   AND f.creator_id = :creator

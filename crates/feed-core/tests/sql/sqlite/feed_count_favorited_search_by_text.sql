@@ -14,7 +14,7 @@ FROM (
     )
     SELECT f.id
     FROM flyer_trigrams x
-    CROSS JOIN flyers f
+    CROSS JOIN flyers f NOT INDEXED
     CROSS JOIN flyer_texts t
     WHERE x.flyer_trigrams MATCH :terms
     AND f.id = (x.rowid & 274877906943)
@@ -46,7 +46,7 @@ FROM (
     UNION ALL
     SELECT f.id
     FROM flyer_texts_to_index i
-    CROSS JOIN flyers f
+    CROSS JOIN flyers f NOT INDEXED
     CROSS JOIN flyer_texts t
     WHERE f.id = i.flyer_id
     AND f.expired = FALSE

@@ -4,7 +4,7 @@ FROM (
   SELECT 1
   FROM (
     SELECT w.followed_id AS key
-    FROM follows w
+    FROM follows w INDEXED BY follows_follower_recent
     WHERE w.follower_id = :viewer
   ) l
   CROSS JOIN flyers f INDEXED BY flyers_creator_feed

@@ -36,7 +36,7 @@ FROM (
       found AS MATERIALIZED (
         SELECT x.place AS place, f.id, f.created_at
         FROM short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
@@ -55,7 +55,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -72,7 +72,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
@@ -145,12 +145,8 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM named w
-          WHERE (
+        AND NOT coalesce(
+          (
             SELECT TRUE
             FROM best
             WHERE head = (
@@ -159,11 +155,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.key
+        FROM named w
+        WHERE (
+          SELECT TRUE
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       )
       SELECT f.id, f.created_at AS sorted_at
@@ -199,7 +204,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -69,7 +69,7 @@ FROM (
           FROM edge
         )
       ) k
-      CROSS JOIN flyers f
+      CROSS JOIN flyers f NOT INDEXED
       WHERE f.id = k.id
     ) f
     WHERE sorted_at <> :at
@@ -81,7 +81,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

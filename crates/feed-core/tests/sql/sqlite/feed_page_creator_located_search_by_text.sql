@@ -30,7 +30,7 @@ FROM (
       WITH found AS MATERIALIZED (
         SELECT x.rowid AS place, f.id, f.created_at
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -51,7 +51,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.creator_id = :creator
@@ -69,7 +69,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -85,7 +85,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -163,12 +163,8 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM named w
-          WHERE (
+        AND NOT coalesce(
+          (
             SELECT TRUE
             FROM best
             WHERE head = (
@@ -177,11 +173,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.key
+        FROM named w
+        WHERE (
+          SELECT TRUE
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       ),
       edge AS MATERIALIZED (
@@ -244,7 +249,7 @@ FROM (
         AND +f.valid_from <= :now
         AND +f.valid_until > :now
       ) m
-      CROSS JOIN flyers f
+      CROSS JOIN flyers f NOT INDEXED
       WHERE f.id = m.id
     ) f
     WHERE sorted_at <> :at
@@ -256,7 +261,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

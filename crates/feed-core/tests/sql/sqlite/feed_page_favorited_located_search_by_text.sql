@@ -40,7 +40,7 @@ FROM (
         )
         SELECT f.id
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -72,7 +72,7 @@ FROM (
         UNION ALL
         SELECT f.id
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -94,7 +94,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

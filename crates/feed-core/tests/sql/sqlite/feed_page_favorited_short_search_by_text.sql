@@ -43,7 +43,7 @@ FROM (
         )
         SELECT f.id
         FROM short x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = (x.place & 274877906943)
         AND f.expired = FALSE
@@ -74,7 +74,7 @@ FROM (
         UNION ALL
         SELECT f.id
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -96,7 +96,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

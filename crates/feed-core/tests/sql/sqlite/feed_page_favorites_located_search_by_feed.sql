@@ -123,7 +123,7 @@ FROM (
           FROM edge
         )
       ) k
-      CROSS JOIN flyers f
+      CROSS JOIN flyers f NOT INDEXED
       WHERE f.id = k.id
     ) f
     WHERE sorted_at <> :at
@@ -135,7 +135,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -177,27 +177,32 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.value AS key
-          FROM json_each(
-            (
-              SELECT CAST(:cells AS TEXT)
-              FROM best
-              WHERE head = (
-                SELECT created_at
-                FROM bound
-              )
-              LIMIT 1
-              OFFSET 1
+        AND NOT coalesce(
+          (
+            SELECT TRUE
+            FROM best
+            WHERE head = (
+              SELECT created_at
+              FROM bound
             )
-          ) w
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
-          FROM best
+            LIMIT 1
+            OFFSET 1
+          ), FALSE
         )
+        UNION ALL
+        SELECT w.value AS key
+        FROM json_each(
+          (
+            SELECT CAST(:cells AS TEXT)
+            FROM best
+            WHERE head = (
+              SELECT created_at
+              FROM bound
+            )
+            LIMIT 1
+            OFFSET 1
+          )
+        ) w
       ),
       edge AS MATERIALIZED (
         SELECT f.id, f.created_at
@@ -306,7 +311,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -30,7 +30,7 @@ FROM (
       WITH found AS MATERIALIZED (
         SELECT x.rowid AS place, f.id, f.created_at
         FROM flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -56,7 +56,7 @@ FROM (
         UNION ALL
         SELECT f.id, f.created_at
         FROM flyer_texts_to_index i
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE f.id = i.flyer_id
         AND f.expired = FALSE
@@ -79,7 +79,7 @@ FROM (
           HAVING count(*) = :reach
         ) b
         CROSS JOIN flyer_trigrams x
-        CROSS JOIN flyers f
+        CROSS JOIN flyers f NOT INDEXED
         CROSS JOIN flyer_texts t
         WHERE x.flyer_trigrams MATCH :terms
         AND f.id = (x.rowid & 274877906943)
@@ -168,12 +168,8 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.key
-          FROM named w
-          WHERE (
+        AND NOT coalesce(
+          (
             SELECT TRUE
             FROM best
             WHERE head = (
@@ -182,11 +178,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.key
+        FROM named w
+        WHERE (
+          SELECT TRUE
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       )
       SELECT f.id, f.created_at AS sorted_at
@@ -228,7 +233,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

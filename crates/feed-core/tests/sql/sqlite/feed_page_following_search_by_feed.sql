@@ -31,7 +31,7 @@ FROM (
         SELECT count(*) AS lists
         FROM (
           SELECT w.followed_id AS key
-          FROM follows w
+          FROM follows w INDEXED BY follows_follower_recent
           WHERE w.follower_id = :viewer
         ) w
       ),
@@ -172,7 +172,7 @@ FROM (
         ) AS head
         FROM (
           SELECT w.followed_id AS key
-          FROM follows w
+          FROM follows w INDEXED BY follows_follower_recent
           WHERE w.follower_id = (
             SELECT :viewer
             WHERE NOT (
@@ -204,13 +204,9 @@ FROM (
         SELECT key
         FROM best
         WHERE head IS NOT NULL
-        UNION ALL
-        SELECT w.key
-        FROM (
-          SELECT w.followed_id AS key
-          FROM follows w
-          WHERE w.follower_id = (
-            SELECT :viewer
+        AND NOT coalesce(
+          (
+            SELECT TRUE
             FROM best
             WHERE head = (
               SELECT created_at
@@ -218,11 +214,20 @@ FROM (
             )
             LIMIT 1
             OFFSET 1
-          )
-        ) w
-        WHERE w.key NOT IN (
-          SELECT key
+          ), FALSE
+        )
+        UNION ALL
+        SELECT w.followed_id AS key
+        FROM follows w INDEXED BY follows_follower_recent
+        WHERE w.follower_id = (
+          SELECT :viewer
           FROM best
+          WHERE head = (
+            SELECT created_at
+            FROM bound
+          )
+          LIMIT 1
+          OFFSET 1
         )
       )
       SELECT f.id, f.created_at AS sorted_at
@@ -273,7 +278,7 @@ FROM (
   ) k
   LIMIT 51
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -46,7 +46,7 @@ s AS MATERIALIZED (
       SELECT i
       FROM n
     ) n
-    CROSS JOIN flyers f
+    CROSS JOIN flyers f NOT INDEXED
     WHERE f.id = e.first + CAST((e.last - e.first) * (n.i * 618034 % 1000000 / 1000000.0) AS bigint)
     AND f.expired = FALSE
   ) f

@@ -4,8 +4,9 @@ WITH r AS MATERIALIZED (
     SELECT count(*)
     FROM (
       SELECT 1
-      FROM flyers f INDEXED BY flyers_creator_recent
+      FROM flyers f INDEXED BY flyers_creator_feed
       WHERE f.creator_id = :creator
+      AND f.expired = FALSE
       LIMIT 10000
     ) f
   ) AS n
@@ -54,7 +55,7 @@ s AS MATERIALIZED (
       SELECT i
       FROM n
     ) n
-    CROSS JOIN flyers f
+    CROSS JOIN flyers f NOT INDEXED
     WHERE f.id = e.first + CAST((e.last - e.first) * (n.i * 618034 % 1000000 / 1000000.0) AS bigint)
     AND f.expired = FALSE
   ) f

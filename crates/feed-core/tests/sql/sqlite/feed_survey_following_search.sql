@@ -3,8 +3,8 @@ WITH r AS MATERIALIZED (
   SELECT CASE WHEN (
     SELECT count(*)
     FROM (
-      SELECT w.followed_id
-      FROM follows w
+      SELECT w.followed_id AS key
+      FROM follows w INDEXED BY follows_follower_recent
       WHERE w.follower_id = :viewer
       LIMIT 2000
     ) w
@@ -13,13 +13,13 @@ WITH r AS MATERIALIZED (
     FROM (
       SELECT 1
       FROM (
-        SELECT w.followed_id
-        FROM follows w
+        SELECT w.followed_id AS key
+        FROM follows w INDEXED BY follows_follower_recent
         WHERE w.follower_id = :viewer
         LIMIT 2000
       ) w
       CROSS JOIN flyers f INDEXED BY flyers_creator_feed
-      WHERE f.creator_id = w.followed_id
+      WHERE f.creator_id = w.key
       AND f.expired = FALSE
       LIMIT 10000
     ) f
@@ -68,7 +68,7 @@ s AS MATERIALIZED (
       SELECT i
       FROM n
     ) n
-    CROSS JOIN flyers f
+    CROSS JOIN flyers f NOT INDEXED
     WHERE f.id = e.first + CAST((e.last - e.first) * (n.i * 618034 % 1000000 / 1000000.0) AS bigint)
     AND f.expired = FALSE
   ) f

@@ -25,7 +25,7 @@ SELECT f.id, f.title, f.description, f.location_address, f.latitude, f.longitude
 FROM (
   SELECT CAST(:id AS bigint) AS id, CAST(:at AS timestamp) AS sorted_at
 ) k
-CROSS JOIN flyers f
+CROSS JOIN flyers f NOT INDEXED
 CROSS JOIN users u
 WHERE f.id = k.id
 AND u.id = f.creator_id

@@ -5,6 +5,7 @@ SELECT u.username, u.profile_picture_url, coalesce(
     FROM follows w
     WHERE w.follower_id = :viewer
     AND w.followed_id = u.id
+    LIMIT 1
   ), FALSE
 ), (
   SELECT count(*)
@@ -12,6 +13,7 @@ SELECT u.username, u.profile_picture_url, coalesce(
     SELECT 1
     FROM follows w
     WHERE w.followed_id = :user
+    ORDER BY w.created_at DESC
     LIMIT 1001
   ) w
 )

@@ -7,7 +7,8 @@ WHERE id IN (
   WHERE expired
   AND valid_until > :at
   ORDER BY valid_until
-  LIMIT 1000 
+  LIMIT 1000
 )
 AND expired
 AND valid_until > :at
+RETURNING id

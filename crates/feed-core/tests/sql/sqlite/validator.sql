@@ -9,11 +9,11 @@ SELECT (
   FROM content_versions
 ), (
   SELECT max(valid_from)
-  FROM flyers INDEXED BY flyers_valid_from
+  FROM flyers f INDEXED BY flyers_valid_from
   WHERE valid_from <= :now
 ), (
   SELECT max(valid_until)
-  FROM flyers INDEXED BY flyers_to_mark
+  FROM flyers f INDEXED BY flyers_to_mark
   WHERE expired IS NOT TRUE
   AND valid_until <= :now
 )

@@ -83,10 +83,19 @@ impl Search<'_> {
         let tables =
             format!("{}, {}, {}", self.texts(id, with_cursors_second), self.named(), merge.tables(id));
         let named = merge.rows(&merge.after(id));
-        let rows = format!(
-            "(SELECT id, created_at FROM texts UNION SELECT id, created_at FROM (SELECT f.id, f.created_at FROM {named} \
-             ORDER BY f.created_at {sort}, f.id {sort} LIMIT :reach) f) f"
+        let named = format!(
+            "SELECT f.id, f.created_at FROM {named} ORDER BY f.created_at {sort}, f.id {sort} LIMIT :reach"
         );
+        let (texts, named) =
+            ("SELECT id, created_at FROM texts", format!("SELECT id, created_at FROM ({named}) f"));
+        let rows = match self.engine {
+            Engine::Sqlite => format!("({texts} UNION {named}) f"),
+            // PostgreSQL would remove what is there twice by a hash or by a sort. This is a sort, in the page's order.
+            Engine::Postgres => format!(
+                "(SELECT DISTINCT ON (created_at, id) id, created_at FROM ({texts} UNION ALL {named}) f \
+                 ORDER BY created_at {sort}, id {sort}) f"
+            ),
+        };
         (tables, rows)
     }
 

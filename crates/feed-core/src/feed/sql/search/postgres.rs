@@ -10,7 +10,7 @@ use super::Search;
 use crate::engine::Engine;
 use crate::feed::sql::terms::{ScanOrder, flyer_by_id, not_expired};
 use crate::page::Direction;
-use crate::sql::Value;
+use crate::sql::{Value, by_index};
 use crate::text;
 
 /// The seconds of a slice.
@@ -58,9 +58,10 @@ pub(super) fn texts(search: &Search<'_>, id: &str, with_cursors_second: bool) ->
         // Forward, a full page is not enough while there are flyers of a later slice: their `created_at` lies ahead of
         // our clock.
         ScanOrder { after: "<", .. } => format!(
-            "{full} AND NOT coalesce((SELECT TRUE FROM flyers f \
+            "{full} AND NOT coalesce((SELECT TRUE FROM {} \
              WHERE {} AND f.created_at >= :sliceend AND f.created_at {after}= :at \
              ORDER BY f.created_at DESC, f.id DESC LIMIT 1), FALSE)",
+            by_index(Engine::Postgres, "flyers f", "flyers_feed"),
             not_expired("f.")
         ),
         // Backward, the slices follow each other from the cursor's on.

@@ -64,7 +64,7 @@ pub(super) fn matches(search: &Search<'_>) -> String {
     };
     let id = format!("({} & {})", rowid(search), (1_i64 << ID_BITS) - 1);
     format!(
-        "{index} x CROSS JOIN flyers f CROSS JOIN flyer_texts t WHERE {matches}f.id = {id} AND {visible} \
+        "{index} x CROSS JOIN flyers f NOT INDEXED CROSS JOIN flyer_texts t WHERE {matches}f.id = {id} AND {visible} \
          AND t.flyer_id = f.id AND {holds} AND"
     )
 }
@@ -73,7 +73,7 @@ pub(super) fn matches(search: &Search<'_>) -> String {
 pub(super) fn unindexed_matches(search: &Search<'_>) -> String {
     let (holds, visible) = (text::holds(Engine::Sqlite, "t.text"), search.visible);
     format!(
-        "flyer_texts_to_index i CROSS JOIN flyers f CROSS JOIN flyer_texts t \
+        "flyer_texts_to_index i CROSS JOIN flyers f NOT INDEXED CROSS JOIN flyer_texts t \
          WHERE f.id = i.flyer_id AND {visible} AND t.flyer_id = f.id AND {holds} AND"
     )
 }

@@ -10,13 +10,9 @@
     reason = "counts are small"
 )]
 
-#[path = "http/client.rs"]
 mod client;
-#[path = "http/data.rs"]
 mod data;
-#[path = "http/samples.rs"]
 mod samples;
-#[path = "http/service.rs"]
 mod service;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use criterion::{BenchmarkId, Criterion};
 use diesel::prelude::*;
 use feed_core::db::Engine;
 use feed_core::feed;
-use feed_test::bench::asked::{CELLS, COUNT_ID, COUNTED, Cell};
+use feed_test::bench::pages::{CELLS, COUNT_ID, COUNTED, Cell};
 use feed_test::bench::reader::Reader;
 use feed_test::bench::run;
 use feed_test::feeds::Variant;

@@ -12,10 +12,10 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use feed_core::db::Engine;
-use feed_test::bench::asked::{
+use feed_test::bench::pages::{
     CELLS, COUNT, COUNT_ID, COUNTED, DRIVEN, Limit, OVERHEAD, OVERHEAD_GROUP, Page, WRITES, WRITES_GROUP,
 };
-use feed_test::bench::{asked, run, wire};
+use feed_test::bench::{pages, run, wire};
 use feed_test::shapes::Shape;
 use serde_json::Value;
 
@@ -87,7 +87,7 @@ fn times(measured: &Measured) -> Table {
 }
 
 fn ratios(measured: &Measured) -> Table {
-    let rows = asked::ratios().into_iter().map(|ratio| {
+    let rows = pages::ratios().into_iter().map(|ratio| {
         Row::new(ratio.name, Some(ratio.most), RATIO_SLACK, |engine| {
             let figure = |(much, little): &(Page, Page)| {
                 let quotient = quotient(measured.page(engine, *much), measured.page(engine, *little));

@@ -9,7 +9,7 @@ use diesel::sql_types::Text;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 use feed_perf::log::QueryLog;
-use feed_test::bench::asked::{DRIVEN, OVERHEAD_GROUP, Page};
+use feed_test::bench::pages::{DRIVEN, OVERHEAD_GROUP, Page};
 use feed_test::bench::reader::Reader;
 use feed_test::bench::run;
 use feed_test::shapes::Data;

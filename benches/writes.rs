@@ -18,7 +18,7 @@ use feed_core::schema::flyers::{creator_id, id, table as flyers_table};
 use feed_core::testing::TestDatabase;
 use feed_core::users::Identity;
 use feed_core::{favorites, follows, seed, users};
-use feed_test::bench::asked::WRITES_GROUP;
+use feed_test::bench::pages::WRITES_GROUP;
 use feed_test::bench::run;
 use serde_json::json;
 

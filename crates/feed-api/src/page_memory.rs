@@ -3,8 +3,8 @@
 //! The shipped app asks for page 1, 2, 3, … and never follows `next`. With this memory it gets what `next` would give: a
 //! page costs the same at any depth, and nothing is repeated or lost while others publish and delete.
 //!
-//! The memory is bounded in bytes, and each caller has [`PAGES_PER_CALLER`] pages at most, so that no caller can make the
-//! service forget the pages of all others. A page is forgotten after [`LIFETIME`].
+//! The memory is bounded in bytes, and each caller has `PAGES_PER_CALLER` pages at most, so that no caller can make the
+//! service forget the pages of all others. A page is forgotten after `LIFETIME`.
 //!
 //! Callers with the same key (two devices of an account, strangers behind one address) share their pages. A page then
 //! continues the page before it as either of them was given it last. That is never worse than skipping rows: page 1 is

@@ -15,7 +15,7 @@ use feed_core::users::Identity;
 use feed_core::validator;
 use feed_perf::log;
 use feed_perf::work::Work;
-use feed_test::feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant, found};
+use feed_test::feeds::{Ordered, PAGE_SIZE, PagePosition, Rows, Variant, searches};
 use feed_test::guard::budgets::{self, Budget, Budgets};
 use feed_test::guard::{self, load, product};
 use feed_test::shapes::{self, Data, SIZES, Shape};
@@ -28,7 +28,7 @@ fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
                 let rows = Rows::read(c, shape);
                 for variant in Variant::all(shape) {
                     let rows = rows.in_order(variant);
-                    for spot in Spot::BUDGETED {
+                    for spot in PagePosition::BUDGETED {
                         let name = budgets::name(shape, variant, spot);
                         let measured = load(c, product, &rows.page(spot, PAGE_SIZE))
                             .unwrap_or_else(|red| panic!("{name:?} of {} flyers: {red}", data.size));
@@ -40,11 +40,11 @@ fn each_page(data: &Data, mut done: impl FnMut(budgets::PageName, &Work)) {
             if data.size == SIZES[1] {
                 return Ok(());
             }
-            for shape in found::ASKERS.into_iter().filter(|shape| shape.exists_at(data.size)) {
-                for quest in found::QUESTS {
-                    let rows = quest.rows(c, shape);
-                    for spot in [Spot::First, Spot::Middle] {
-                        let name = (format!("{} {}", shape.name(), quest.name), spot.name());
+            for shape in searches::SEARCHERS.into_iter().filter(|shape| shape.exists_at(data.size)) {
+                for case in searches::SEARCH_CASES {
+                    let rows = case.rows(c, shape);
+                    for spot in [PagePosition::First, PagePosition::Middle] {
+                        let name = (format!("{} {}", shape.name(), case.name), spot.name());
                         let measured = load(c, product, &rows.page(spot, PAGE_SIZE))
                             .unwrap_or_else(|red| panic!("{name:?} of {} flyers: {red}", data.size));
                         done(name, &measured);
@@ -122,7 +122,7 @@ fn postgres_stays_within_its_budgets() {
 }
 
 /// Measures one page by cursor, which takes no count.
-fn measured(data: &Data, shape: Shape, variant: Variant, spot: Spot) -> Work {
+fn measured(data: &Data, shape: Shape, variant: Variant, spot: PagePosition) -> Work {
     let page = |c: &mut _| {
         let asked = Rows::read(c, shape).in_order(variant).page(spot, PAGE_SIZE);
         load(c, product, &asked)
@@ -138,7 +138,7 @@ fn a_larger_table_costs_no_more() {
             let [small, large] = [small, large].map(|size| Data::open(engine, size, false));
             for shape in Shape::ALL.into_iter().filter(|shape| shape.is_same_at(small.size, large.size)) {
                 for variant in [Variant::PLAIN, Variant::NEAR] {
-                    let of = |data: &Data| measured(data, shape, variant, Spot::Behind(0));
+                    let of = |data: &Data| measured(data, shape, variant, PagePosition::Behind(0));
                     guard::ratio(&of(&small), &of(&large), 1.2).unwrap_or_else(|red| {
                         panic!(
                             "{engine:?}, {} {}, {} flyers: {red}",
@@ -161,15 +161,15 @@ fn searches_use_indexes() {
     shapes::on_both(SIZES[1], false, |data| {
         data.database
             .with_writer(|c| {
-                for shape in found::ASKERS {
-                    for quest in found::QUESTS.iter().filter(|quest| quest.name != "two letters") {
-                        let asked = quest.rows(c, shape).page(Spot::First, PAGE_SIZE);
+                for shape in searches::SEARCHERS {
+                    for case in searches::SEARCH_CASES.iter().filter(|case| case.name != "two letters") {
+                        let asked = case.rows(c, shape).page(PagePosition::First, PAGE_SIZE);
                         let work = load(c, product, &asked).unwrap();
                         let plans: Vec<_> = work.plans().collect();
                         assert!(!plans.is_empty());
                         for plan in plans {
                             let scan = plan.scans.iter().find(|scan| TABLES.contains(&scan.table.as_str()));
-                            assert!(scan.is_none(), "{:?} {}: {plan}", data.engine, quest.name);
+                            assert!(scan.is_none(), "{:?} {}: {plan}", data.engine, case.name);
                         }
                     }
                 }
@@ -185,16 +185,18 @@ fn a_search_with_few_matches_costs_the_same_in_a_larger_table() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
         let [small, large] = [SIZES[1], SIZES[2]].map(|size| Data::open(engine, size, false));
         for shape in [Shape::All, Shape::Follows100, Shape::Favorites100] {
-            for quest in ["rare", "nowhere", "sea"] {
+            for case in ["rare", "nowhere", "sea"] {
                 let of = |data: &Data| {
                     let page = |c: &mut _| {
-                        let asked = found::Quest::by_name(quest).rows(c, shape).page(Spot::First, PAGE_SIZE);
+                        let asked = searches::SearchCase::by_name(case)
+                            .rows(c, shape)
+                            .page(PagePosition::First, PAGE_SIZE);
                         load(c, product, &asked)
                     };
                     data.database.with_writer(|c| Ok(page(c))).unwrap().unwrap()
                 };
                 guard::ratio(&of(&small), &of(&large), 1.2)
-                    .unwrap_or_else(|red| panic!("{engine:?}, {} {quest}: {red}", shape.name()));
+                    .unwrap_or_else(|red| panic!("{engine:?}, {} {case}: {red}", shape.name()));
             }
         }
     }
@@ -204,17 +206,17 @@ fn a_search_with_few_matches_costs_the_same_in_a_larger_table() {
 fn a_search_with_few_matching_favorites_costs_about_the_same_in_either_order() {
     log::install();
     shapes::on_both(SIZES[2], true, |data| {
-        for quest in ["rare", "nowhere", "sea", "rare in the city"].map(found::Quest::by_name) {
-            for spot in [Spot::First, Spot::Middle] {
-                let page = |rows: fn(found::Quest, &mut Db, Shape) -> Ordered| {
+        for case in ["rare", "nowhere", "sea", "rare in the city"].map(searches::SearchCase::by_name) {
+            for spot in [PagePosition::First, PagePosition::Middle] {
+                let page = |rows: fn(searches::SearchCase, &mut Db, Shape) -> Ordered| {
                     let load = |c: &mut Db| {
-                        let asked = rows(quest, c, Shape::Favorites100000).page(spot, PAGE_SIZE);
+                        let asked = rows(case, c, Shape::Favorites100000).page(spot, PAGE_SIZE);
                         load(c, product, &asked)
                     };
                     data.database.with_writer(|c| Ok(load(c))).unwrap().unwrap()
                 };
-                guard::ratio(&page(found::Quest::rows), &page(found::Quest::favorited), 1.2)
-                    .unwrap_or_else(|red| panic!("{:?} {}: {red}", data.engine, quest.name));
+                guard::ratio(&page(searches::SearchCase::rows), &page(searches::SearchCase::favorited), 1.2)
+                    .unwrap_or_else(|red| panic!("{:?} {}: {red}", data.engine, case.name));
             }
         }
     });
@@ -228,7 +230,7 @@ fn a_deeper_page_costs_no_more() {
             for variant in [Variant::PLAIN, Variant::NEAR] {
                 let page = |number: usize| {
                     let rows = (number - 1) * PAGE_SIZE as usize;
-                    measured(data, shape, variant, Spot::Behind(rows))
+                    measured(data, shape, variant, PagePosition::Behind(rows))
                 };
                 // Only this list has fewer than 1,000 pages.
                 let deep = if matches!(shape, Shape::Prolific10) { 400 } else { 1_000 };
@@ -248,7 +250,7 @@ fn a_backlog_of_expired_flyers_costs_at_most_twice() {
                 [(Shape::Valid100, Shape::Expired100), (Shape::Favorites10000, Shape::FavoritesExpired)]
             {
                 for variant in [Variant::PLAIN, Variant::NEAR] {
-                    let of = |shape| measured(data, shape, variant, Spot::Behind(0));
+                    let of = |shape| measured(data, shape, variant, PagePosition::Behind(0));
                     guard::ratio(&of(valid), &of(expired), 2.0)
                         .unwrap_or_else(|red| panic!("{:?}, {}: {red}", data.engine, expired.name()));
                 }

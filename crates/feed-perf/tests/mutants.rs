@@ -16,10 +16,10 @@ use feed_core::schema::{favorites, flyer_images};
 use feed_core::sql::{Statement, Value};
 use feed_perf::log;
 use feed_test::catalogue::{Catalogue, INDEXES};
-use feed_test::feeds::found::Quest;
-use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::feeds::searches::SearchCase;
+use feed_test::feeds::{PAGE_SIZE, PagePosition, Rows, Variant};
 use feed_test::guard::budgets::{self, Budgets};
-use feed_test::guard::{self, Loader, Red, load, product};
+use feed_test::guard::{self, Failure, Loader, load, product};
 use feed_test::shapes::{self, Data, SIZES, Shape};
 
 /// What a mutant changes.
@@ -33,8 +33,8 @@ enum Change {
 /// The guard that must catch the mutant.
 enum Guard {
     /// The budget of one of these pages.
-    Budget(&'static [(Shape, Variant, Spot)]),
-    /// The budget of the first page of a quest, by its name.
+    Budget(&'static [(Shape, Variant, PagePosition)]),
+    /// The budget of the first page of a case, by its name.
     Found(Shape, &'static str),
     /// The number of statements.
     Counts(Shape),
@@ -58,42 +58,45 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
         worse(
             "the OR form of the keyset",
             keyset_by_or,
-            Guard::Budget(&[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
+            Guard::Budget(&[(Shape::Favorites10000, PLAIN, PagePosition::Middle)]),
         ),
         worse(
             "OFFSET instead of the cursor",
             offset,
-            Guard::Budget(&[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
+            Guard::Budget(&[(Shape::Favorites10000, PLAIN, PagePosition::Middle)]),
         ),
         worse("images per row", images_per_row, Guard::Counts(Shape::Favorites1000)),
         worse("flags per row", flags_per_row, Guard::Counts(Shape::Follows1000)),
         worse(
             "the unbounded scan of the newest flyers",
             unbounded_scan,
-            Guard::Budget(&[(Shape::Quiet100, PLAIN, Spot::First), (Shape::Empty100, PLAIN, Spot::First)]),
+            Guard::Budget(&[
+                (Shape::Quiet100, PLAIN, PagePosition::First),
+                (Shape::Empty100, PLAIN, PagePosition::First),
+            ]),
         ),
         worse(
             "the ORM form of the following query",
             orm_following,
             Guard::Budget(&[
-                (Shape::Expired100, PLAIN, Spot::First),
-                (Shape::Prolific10, PLAIN, Spot::First),
+                (Shape::Expired100, PLAIN, PagePosition::First),
+                (Shape::Prolific10, PLAIN, PagePosition::First),
             ]),
         ),
         worse(
             "distance sorted in the join",
             distance_in_the_join,
-            Guard::Budget(&[(Shape::Prolific10, NEAR, Spot::Middle)]),
+            Guard::Budget(&[(Shape::Prolific10, NEAR, PagePosition::Middle)]),
         ),
         worse(
             "count without cap",
             count_without_cap,
-            Guard::Budget(&[(Shape::Favorites10000, PLAIN, Spot::First)]),
+            Guard::Budget(&[(Shape::Favorites10000, PLAIN, PagePosition::First)]),
         ),
         worse(
             "validity without the partial index",
             validity_without_mark,
-            Guard::Budget(&[(Shape::FavoritesExpired, PLAIN, Spot::First)]),
+            Guard::Budget(&[(Shape::FavoritesExpired, PLAIN, PagePosition::First)]),
         ),
         worse("a rare word by the access path Feed", by_feed, Guard::Found(Shape::All, "rare")),
         worse("an empty region by the access path Feed", by_feed, Guard::Found(Shape::All, "sea")),
@@ -110,10 +113,10 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
     ];
     // The indexes whose absence exceeds a budget.
     let budgeted: [(&str, &'static [_]); 4] = [
-        ("flyers_feed", &[(Shape::All, PLAIN, Spot::Middle)]),
-        ("flyers_creator_feed", &[(Shape::Prolific10, PLAIN, Spot::Middle)]),
-        ("favorites_feed", &[(Shape::Favorites10000, PLAIN, Spot::Middle)]),
-        ("favorites_recent_feed", &[(Shape::FavoritesExpired, FAVORITED, Spot::First)]),
+        ("flyers_feed", &[(Shape::All, PLAIN, PagePosition::Middle)]),
+        ("flyers_creator_feed", &[(Shape::Prolific10, PLAIN, PagePosition::Middle)]),
+        ("favorites_feed", &[(Shape::Favorites10000, PLAIN, PagePosition::Middle)]),
+        ("favorites_recent_feed", &[(Shape::FavoritesExpired, FAVORITED, PagePosition::First)]),
     ];
     for &index in INDEXES {
         // Without this index PostgreSQL uses the creator's full index. That costs as much when a creator's flyers lie
@@ -130,8 +133,8 @@ fn mutants(engine: Engine) -> Vec<Mutant> {
 }
 
 /// The name of the guard and its message, if it caught the mutant.
-fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Red)> {
-    let run = |c: &mut Db, loader: Loader| -> Option<(String, Red)> {
+fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Failure)> {
+    let run = |c: &mut Db, loader: Loader| -> Option<(String, Failure)> {
         match &mutant.guard {
             Guard::Budget(pages) => pages.iter().find_map(|&(shape, variant, spot)| {
                 let page = budgets::name(shape, variant, spot);
@@ -143,16 +146,16 @@ fn caught(mutant: &Mutant, data: &Data, budgets: &Budgets) -> Option<(String, Re
                 })?;
                 Some((format!("budget of {}, {}", page.0, page.1), red))
             }),
-            Guard::Found(shape, quest) => {
-                let page = (format!("{} {quest}", shape.name()), Spot::First.name());
-                let asked = Quest::by_name(quest).rows(c, *shape).page(Spot::First, PAGE_SIZE);
+            Guard::Found(shape, case) => {
+                let page = (format!("{} {case}", shape.name()), PagePosition::First.name());
+                let asked = SearchCase::by_name(case).rows(c, *shape).page(PagePosition::First, PAGE_SIZE);
                 let work = load(c, loader, &asked);
                 let red = work.and_then(|work| budgets.hold(data.engine, &page, &work)).err()?;
                 Some((format!("budget of {}", page.0), red))
             }
             Guard::Counts(shape) => {
                 let rows = Rows::read(c, *shape).in_order(PLAIN);
-                let red = guard::counts(c, loader, |size| rows.page(Spot::Middle, size), 2).err()?;
+                let red = guard::counts(c, loader, |size| rows.page(PagePosition::Middle, size), 2).err()?;
                 Some((format!("statements of {}", shape.name()), red))
             }
             Guard::Catalogue => {

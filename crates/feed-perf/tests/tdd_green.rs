@@ -12,7 +12,7 @@ use feed_core::feed::{self, FeedRequest};
 use feed_core::page::{PageRequest, Start};
 use feed_perf::log;
 use feed_test::catalogue::{self, Catalogue};
-use feed_test::feeds::{PAGE_SIZE, Rows, Spot, Variant};
+use feed_test::feeds::{PAGE_SIZE, PagePosition, Rows, Variant};
 use feed_test::guard::{self, load, product};
 use feed_test::shapes::{self, Data, SIZES, Shape};
 
@@ -60,7 +60,7 @@ fn feed_is_right_and_fast(c: &mut Db, shape: Shape) {
     for variant in [Variant::PLAIN, Variant::NEAR] {
         let rows = rows.in_order(variant);
         assert!(rows.count() >= 100, "{} has only {} rows", shape.name(), rows.count());
-        for spot in [Spot::First, Spot::Middle, Spot::Last] {
+        for spot in [PagePosition::First, PagePosition::Middle, PagePosition::Last] {
             let asked = rows.page(spot, PAGE_SIZE);
             assert_eq!(asked.expected.len(), PAGE_SIZE as usize);
             let work = load(c, product, &asked).unwrap();
@@ -165,7 +165,7 @@ fn plans_have_neither_scans_nor_large_sorts() {
             let rows = Rows::read(c, shape);
             for variant in Variant::all(shape) {
                 let rows = rows.in_order(variant);
-                for spot in Spot::BUDGETED {
+                for spot in PagePosition::BUDGETED {
                     guard::plans(c, product, &rows.page(spot, PAGE_SIZE), sorted)
                         .unwrap_or_else(|red| panic!("{} {}: {red}", shape.name(), variant.name()));
                 }
@@ -185,7 +185,7 @@ fn no_feed_has_an_n_plus_one_query() {
             let rows = Rows::read(c, shape);
             for variant in Variant::all(shape) {
                 let rows = rows.in_order(variant);
-                for spot in [Spot::First, Spot::Middle] {
+                for spot in [PagePosition::First, PagePosition::Middle] {
                     guard::counts(c, product, |size| rows.page(spot, size), 2)
                         .unwrap_or_else(|red| panic!("{} {}: {red}", shape.name(), variant.name()));
                 }
@@ -193,7 +193,7 @@ fn no_feed_has_an_n_plus_one_query() {
             let rows = rows.in_order(Variant::PLAIN);
             if shape == Shape::All {
                 let anonymous = |size| {
-                    let mut asked = rows.page(Spot::First, size);
+                    let mut asked = rows.page(PagePosition::First, size);
                     asked.request.listing.feed = feed::Feed::All(None);
                     asked
                 };
@@ -215,8 +215,8 @@ fn deep_pages_by_cursor_cost_what_page_one_costs() {
             for variant in [Variant::PLAIN, Variant::NEAR] {
                 let rows = rows.in_order(variant);
                 let deep = rows.clear_of_crowds((999 * PAGE_SIZE as usize).min(rows.count() * 4 / 5));
-                let [first, deep] =
-                    [0, deep].map(|n| load(c, product, &rows.page(Spot::Behind(n), PAGE_SIZE)).unwrap());
+                let [first, deep] = [0, deep]
+                    .map(|n| load(c, product, &rows.page(PagePosition::Behind(n), PAGE_SIZE)).unwrap());
                 guard::ratio(&first, &deep, 1.2)
                     .unwrap_or_else(|red| panic!("{} {}: {red}", shape.name(), variant.name()));
             }

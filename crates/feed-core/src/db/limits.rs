@@ -22,7 +22,7 @@ impl Default for Limits {
     }
 }
 
-/// Limits of the control connection: see [`Database::check`].
+/// Limits of the control connection: see [`Database::check`](super::Database::check).
 pub(super) const CONTROL: Limits =
     Limits { statement: Some(Duration::from_secs(1)), connection: Duration::from_secs(1) };
 

@@ -4,9 +4,9 @@ use criterion::Bencher;
 use feed_core::db::{Db, Engine};
 use feed_core::feed::{self, FeedRequest};
 
-use super::asked::{Page, Question};
+use super::pages::{Page, Selection};
 use super::run;
-use crate::feeds::{Ordered, PAGE_SIZE, Rows, Spot, Variant};
+use crate::feeds::{Ordered, PAGE_SIZE, PagePosition, Rows, Variant};
 use crate::shapes::{Data, Shape};
 
 /// A data set, and the rows of the feed that was last requested.
@@ -16,7 +16,7 @@ pub struct Reader {
     engine: Engine,
     data: Option<Data>,
     rows: Option<(Shape, Rows)>,
-    ordered: Option<(Shape, Question, Ordered)>,
+    ordered: Option<(Shape, Selection, Ordered)>,
 }
 
 impl Reader {
@@ -46,8 +46,8 @@ impl Reader {
         let ordered = self.ordered(shape, question);
         let spot = match spot {
             // Avoid seconds of many flyers, which cost more with a location. Other cells measure those.
-            Spot::Behind(rows) if question == Question::Feed(Variant::NEAR) => {
-                Spot::Behind(ordered.clear_of_crowds(rows))
+            PagePosition::Behind(rows) if question == Selection::Feed(Variant::NEAR) => {
+                PagePosition::Behind(ordered.clear_of_crowds(rows))
             }
             spot => spot,
         };
@@ -59,12 +59,12 @@ impl Reader {
         asked.request
     }
 
-    fn ordered(&mut self, shape: Shape, question: Question) -> &Ordered {
+    fn ordered(&mut self, shape: Shape, question: Selection) -> &Ordered {
         if self.ordered.as_ref().is_none_or(|(s, q, _)| (*s, *q) != (shape, question)) {
             let ordered = match question {
-                Question::Feed(variant) => self.rows(shape).in_order(variant),
-                Question::Found(quest) => {
-                    self.data().database.with_writer(|c| Ok(quest.rows(c, shape))).unwrap()
+                Selection::Feed(variant) => self.rows(shape).in_order(variant),
+                Selection::Found(case) => {
+                    self.data().database.with_writer(|c| Ok(case.rows(c, shape))).unwrap()
                 }
             };
             self.ordered = Some((shape, question, ordered));

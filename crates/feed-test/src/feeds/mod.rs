@@ -3,7 +3,7 @@
 //! The expected rows come from a plain join over the whole feed, sorted here. They do not depend on the product's
 //! queries.
 
-pub mod found;
+pub mod searches;
 
 use std::cmp::Reverse;
 
@@ -78,7 +78,7 @@ impl Variant {
 
 /// The position of a page in its feed, and the direction in which it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Spot {
+pub enum PagePosition {
     /// Page 1, by its number. Its request counts the rows too, because no cursor carries the count.
     First,
     /// By cursor, the page after the first half of the rows.
@@ -93,7 +93,7 @@ pub enum Spot {
     Behind(usize),
 }
 
-impl Spot {
+impl PagePosition {
     /// The positions that have a budget.
     pub const BUDGETED: [Self; 5] =
         [Self::First, Self::Middle, Self::Last, Self::BackFromMiddle, Self::BackFromEnd];
@@ -113,7 +113,7 @@ impl Spot {
 
 /// A request for a page, and the ids that the page must have.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct PageCase {
     /// The request.
     pub request: FeedRequest,
     /// The ids of the page's flyers, in its order.
@@ -217,25 +217,25 @@ impl Ordered {
     }
 
     /// The request for the page at a position, with the ids that it must return.
-    pub fn page(&self, spot: Spot, size: u32) -> Asked {
+    pub fn page(&self, spot: PagePosition, size: u32) -> PageCase {
         let rows = &self.newest;
         let tail = self.tail.as_ref().unwrap_or(rows);
         let middle = rows.len() / 2;
         let last = tail.len().saturating_sub(size as usize);
         let (rows, start, first) = match spot {
-            Spot::First => (rows, Start::Page(1), 0),
-            Spot::Middle => (rows, behind(rows, middle), middle),
-            Spot::Behind(n) => (rows, behind(rows, n), n),
-            Spot::Last => (tail, behind(tail, last), last),
-            Spot::BackFromEnd => (tail, cursor(Direction::Backward, Position::END), last),
-            Spot::BackFromMiddle => {
+            PagePosition::First => (rows, Start::Page(1), 0),
+            PagePosition::Middle => (rows, behind(rows, middle), middle),
+            PagePosition::Behind(n) => (rows, behind(rows, n), n),
+            PagePosition::Last => (tail, behind(tail, last), last),
+            PagePosition::BackFromEnd => (tail, cursor(Direction::Backward, Position::END), last),
+            PagePosition::BackFromMiddle => {
                 let from = rows.get(middle).copied().unwrap_or(Position::END);
                 (rows, cursor(Direction::Backward, from), middle.saturating_sub(size as usize))
             }
         };
-        let end = if spot == Spot::BackFromMiddle { middle } else { first + size as usize };
+        let end = if spot == PagePosition::BackFromMiddle { middle } else { first + size as usize };
         let range = first.min(rows.len())..end.min(rows.len());
-        Asked {
+        PageCase {
             request: FeedRequest {
                 listing: self.listing.clone(),
                 page: PageRequest { start, size, count: None },

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use feed_perf::work::Work;
 
-use super::Red;
-use crate::feeds::{Spot, Variant};
+use super::Failure;
+use crate::feeds::{PagePosition, Variant};
 use crate::shapes::Shape;
 
 /// The number of statements, then the work: steps of SQLite's virtual machine, or PostgreSQL's shared buffers and
@@ -72,7 +72,7 @@ impl Budgets {
     ///
     /// # Errors
     /// When the page has no budget or takes more. The message has the budget, the statements and their plans.
-    pub fn hold(&self, engine: Engine, page: &PageName, work: &Work) -> Result<(), Red> {
+    pub fn hold(&self, engine: Engine, page: &PageName, work: &Work) -> Result<(), Failure> {
         let (row, spot) = page;
         let Some(budget) = self.of(engine).pages.get(row).and_then(|spots| spots.get(spot)) else {
             return Err(format!("{engine:?}, {row}, {spot}: budgets.toml has no budget for this page"));
@@ -94,7 +94,7 @@ impl Budgets {
         for (name, part) in [("sqlite", &self.sqlite), ("postgres", &self.postgres)] {
             let _ = write!(text, "\n[{name}]\nversion = \"{}\"\n\n[{name}.pages]\n", part.version);
             for (row, spots) in &part.pages {
-                let cells: Vec<_> = Spot::BUDGETED
+                let cells: Vec<_> = PagePosition::BUDGETED
                     .iter()
                     .filter_map(|spot| spots.get_key_value(&spot.name()))
                     .map(|(spot, budget)| format!("{spot} = {budget:?}"))
@@ -108,8 +108,8 @@ impl Budgets {
 
 const HEAD: &str = "\
 # What a feed page may cost: a row for each shape of user and variant of the request, a column for each position of the
-# page. The shapes are described at `enum Shape`, the variants at `struct Variant` and `struct Quest`, the positions at
-# `enum Spot`.
+# page. The shapes are described at `enum Shape`, the variants at `struct Variant` and `struct SearchCase`, the positions at
+# `enum PagePosition`.
 #
 # Work is counted, not timed. SQLite: [statements, steps of its virtual machine]. PostgreSQL: [statements, shared
 # buffers, rows and index entries visited], each number from the worse of the generic and the custom plan. A number is
@@ -125,7 +125,7 @@ const HEAD: &str = "\
 pub type PageName = (String, String);
 
 /// The name of a page in the file.
-pub fn name(shape: Shape, variant: Variant, spot: Spot) -> PageName {
+pub fn name(shape: Shape, variant: Variant, spot: PagePosition) -> PageName {
     let row = format!("{} {}", shape.name(), variant.name());
     (row.trim_end().to_owned(), spot.name())
 }

@@ -9,13 +9,13 @@ use feed_core::db::Db;
 use feed_core::feed::{self, FeedRequest};
 use feed_perf::work::{Target, Work};
 
-use crate::feeds::Asked;
+use crate::feeds::PageCase;
 
 /// A function that loads a page and returns the ids of its flyers.
 pub type Loader = fn(&mut Db, &FeedRequest) -> feed_core::Result<Vec<i64>>;
 
 /// Why a guard failed, for the output of the test.
-pub type Red = String;
+pub type Failure = String;
 
 /// The product's loader, which the HTTP handlers use.
 ///
@@ -54,7 +54,7 @@ pub fn visited(work: &Work) -> u64 {
 ///
 /// # Errors
 /// When the loader fails, or returns other rows than expected.
-pub fn load(c: &mut Db, loader: Loader, asked: &Asked) -> Result<Work, Red> {
+pub fn load(c: &mut Db, loader: Loader, asked: &PageCase) -> Result<Work, Failure> {
     let (ids, work) = measure(c, |c| loader(c, &asked.request));
     let ids = ids.map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error)))?;
     if ids == asked.expected {
@@ -71,7 +71,7 @@ pub fn load(c: &mut Db, loader: Loader, asked: &Asked) -> Result<Work, Red> {
 ///
 /// # Errors
 /// When it takes more. The message has the statements.
-pub fn counts(c: &mut Db, loader: Loader, asked: impl Fn(u32) -> Asked, most: u64) -> Result<(), Red> {
+pub fn counts(c: &mut Db, loader: Loader, asked: impl Fn(u32) -> PageCase, most: u64) -> Result<(), Failure> {
     let (one, fifty) = (load(c, loader, &asked(1))?, load(c, loader, &asked(50))?);
     if let Some(repeated) = fifty.statements.iter().find(|s| s.times > 1) {
         return Err(format!("N+1 queries: {} times for 50 rows: {}", repeated.times, repeated.sql));
@@ -89,7 +89,7 @@ pub fn counts(c: &mut Db, loader: Loader, asked: impl Fn(u32) -> Asked, most: u6
 ///
 /// # Errors
 /// When a plan does either. The message has the plan.
-pub fn plans(c: &mut Db, loader: Loader, asked: &Asked, sorted: u64) -> Result<(), Red> {
+pub fn plans(c: &mut Db, loader: Loader, asked: &PageCase, sorted: u64) -> Result<(), Failure> {
     for plan in load(c, loader, asked)?.plans() {
         if let Some(scan) = plan.scans.first() {
             return Err(format!("{} scans {}:\n{plan}", plan.planner, scan.table));
@@ -106,7 +106,7 @@ pub fn plans(c: &mut Db, loader: Loader, asked: &Asked, sorted: u64) -> Result<(
 /// # Errors
 /// When it takes more. The message has the statements of `much` and their plans.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-pub fn ratio(little: &Work, much: &Work, ratio: f64) -> Result<(), Red> {
+pub fn ratio(little: &Work, much: &Work, ratio: f64) -> Result<(), Failure> {
     let pairs =
         [("statements", statements(little), statements(much)), ("rows", visited(little), visited(much))];
     for (what, little, more) in pairs {

@@ -4,8 +4,8 @@
 
 use feed_core::db::Engine;
 
-use crate::feeds::found::{QUESTS, Quest, SELECTIVE};
-use crate::feeds::{Spot, Variant};
+use crate::feeds::searches::{SEARCH_CASES, SELECTIVE, SearchCase};
+use crate::feeds::{PagePosition, Variant};
 use crate::shapes::Shape;
 
 /// A limit for each engine. The unit depends on its use: milliseconds or a ratio.
@@ -38,18 +38,18 @@ impl Limit {
 
 /// Which rows of a shape's feed are requested.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Question {
+pub enum Selection {
     /// The whole feed, in one of its variants.
     Feed(Variant),
     /// The flyers that match a search text or lie around a place.
-    Found(Quest),
+    Found(SearchCase),
 }
 
-impl Question {
+impl Selection {
     fn name(self) -> String {
         match self {
             Self::Feed(variant) => variant.name(),
-            Self::Found(quest) => quest.name.to_owned(),
+            Self::Found(case) => case.name.to_owned(),
         }
     }
 }
@@ -60,31 +60,31 @@ pub struct Page {
     /// Whose feed it is.
     pub shape: Shape,
     /// How the feed is asked for.
-    pub question: Question,
+    pub question: Selection,
     /// Where on the feed the page is.
-    pub spot: Spot,
+    pub spot: PagePosition,
 }
 
 /// The first page by a cursor to the start of the feed, which takes no count.
-const FIRST: Spot = Spot::Behind(0);
+const FIRST: PagePosition = PagePosition::Behind(0);
 /// Page 1,000.
-const FAR: Spot = Spot::Behind(999 * 20);
-const PLACES: &[Spot] = &[FIRST, Spot::Middle, Spot::Last];
-const FAR_TOO: &[Spot] = &[FIRST, Spot::Middle, Spot::Last, FAR];
+const FAR: PagePosition = PagePosition::Behind(999 * 20);
+const PLACES: &[PagePosition] = &[FIRST, PagePosition::Middle, PagePosition::Last];
+const FAR_TOO: &[PagePosition] = &[FIRST, PagePosition::Middle, PagePosition::Last, FAR];
 
-const PLAIN: Question = Question::Feed(Variant::PLAIN);
-const NEAR: Question = Question::Feed(Variant::NEAR);
-const FAVORITED: Question = Question::Feed(Variant { favorited: true, ..Variant::PLAIN });
-const BY_TIME: &[Question] = &[PLAIN, FAVORITED];
-const BY_FLYER: &[Question] = &[PLAIN, NEAR];
-const ANY: &[Question] = &[PLAIN, NEAR, FAVORITED];
+const PLAIN: Selection = Selection::Feed(Variant::PLAIN);
+const NEAR: Selection = Selection::Feed(Variant::NEAR);
+const FAVORITED: Selection = Selection::Feed(Variant { favorited: true, ..Variant::PLAIN });
+const BY_TIME: &[Selection] = &[PLAIN, FAVORITED];
+const BY_FLYER: &[Selection] = &[PLAIN, NEAR];
+const ANY: &[Selection] = &[PLAIN, NEAR, FAVORITED];
 
 impl Page {
     /// The criterion id within the group of the page's shape.
     pub fn id(self) -> String {
         let spot = match self.spot {
             FIRST => "first".to_owned(),
-            Spot::First => "first and count".to_owned(),
+            PagePosition::First => "first and count".to_owned(),
             FAR => "page 1000".to_owned(),
             spot => spot.name(),
         };
@@ -104,8 +104,8 @@ pub struct Cell {
     pub name: &'static str,
     /// Whose feed it is.
     pub shape: Shape,
-    questions: &'static [Question],
-    spots: &'static [Spot],
+    questions: &'static [Selection],
+    spots: &'static [PagePosition],
     /// The limit in milliseconds. `None` for pages that are only used in ratios.
     pub most: Option<Limit>,
 }
@@ -137,8 +137,8 @@ pub const COUNT: Limit = Limit::new(1.0, 3.0);
 const fn cell(
     name: &'static str,
     shape: Shape,
-    questions: &'static [Question],
-    spots: &'static [Spot],
+    questions: &'static [Selection],
+    spots: &'static [PagePosition],
     most: Option<Limit>,
 ) -> Cell {
     Cell { name, shape, questions, spots, most }
@@ -151,32 +151,32 @@ use Shape::{
 };
 
 /// All searches and places.
-const FOUND: &[Question] = &each(QUESTS);
+const SEARCHES: &[Selection] = &each(SEARCH_CASES);
 /// Those that are selective for every viewer.
-const NARROW: &[Question] = FOUND.split_at(SELECTIVE).0;
+const NARROW: &[Selection] = SEARCHES.split_at(SELECTIVE).0;
 /// Those that are selective only together with a relation.
-const BROAD: &[Question] = FOUND.split_at(SELECTIVE).1;
+const BROAD: &[Selection] = SEARCHES.split_at(SELECTIVE).1;
 
 /// Those with three letters or more, or without a search text.
-const LONG: &[Question] = FOUND.split_at(FOUND.len() - 1).0;
+const LONG: &[Selection] = SEARCHES.split_at(SEARCHES.len() - 1).0;
 /// The search of two letters. It has no trigram, so PostgreSQL has no index for it and reads all texts if there are
 /// many relations.
-const SHORT: &[Question] = FOUND.split_at(FOUND.len() - 1).1;
+const SHORT: &[Selection] = SEARCHES.split_at(SEARCHES.len() - 1).1;
 
-const fn each<const N: usize>(quests: [Quest; N]) -> [Question; N] {
+const fn each<const N: usize>(cases: [SearchCase; N]) -> [Selection; N] {
     let mut questions = [PLAIN; N];
     let mut i = 0;
     while i < N {
-        questions[i] = Question::Found(quests[i]);
+        questions[i] = Selection::Found(cases[i]);
         i += 1;
     }
     questions
 }
 
 /// Pages without a count.
-const UNCOUNTED: &[Spot] = &[FIRST, Spot::Middle];
+const UNCOUNTED: &[PagePosition] = &[FIRST, PagePosition::Middle];
 /// The first page with its count, as the app requests it.
-const COUNTED_TOO: &[Spot] = &[Spot::First];
+const COUNTED_TOO: &[PagePosition] = &[PagePosition::First];
 
 /// All cells. Shapes that are hard on the feeds follow those that they are compared with.
 pub const CELLS: &[Cell] = &[
@@ -202,17 +202,17 @@ pub const CELLS: &[Cell] = &[
     cell("favorites, same second, near", FavoritesSecond, &[NEAR], PLACES, Some(SAME_SECOND_NEAR)),
     cell("all flyers, selective search or radius", All, NARROW, UNCOUNTED, Some(ONE_SELECTIVE)),
     cell("all flyers, unselective search", All, BROAD, UNCOUNTED, Some(NONE_SELECTIVE)),
-    cell("all flyers, search or radius, with count", All, FOUND, COUNTED_TOO, Some(NONE_SELECTIVE)),
-    cell("following 100, search or radius", Follows100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("all flyers, search or radius, with count", All, SEARCHES, COUNTED_TOO, Some(NONE_SELECTIVE)),
+    cell("following 100, search or radius", Follows100, SEARCHES, UNCOUNTED, Some(ONE_SELECTIVE)),
     cell("following 10,000, search or radius", Follows10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
     cell("following 10,000, search of two letters", Follows10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
-    cell("favorites 100, search or radius", Favorites100, FOUND, UNCOUNTED, Some(ONE_SELECTIVE)),
+    cell("favorites 100, search or radius", Favorites100, SEARCHES, UNCOUNTED, Some(ONE_SELECTIVE)),
     cell("favorites 10,000, search or radius", Favorites10000, LONG, UNCOUNTED, Some(ONE_SELECTIVE)),
     cell("favorites 10,000, search of two letters", Favorites10000, SHORT, UNCOUNTED, Some(NONE_SELECTIVE)),
     cell(
         "favorites 10,000, search or radius, with count",
         Favorites10000,
-        FOUND,
+        SEARCHES,
         COUNTED_TOO,
         Some(NONE_SELECTIVE),
     ),
@@ -287,13 +287,13 @@ pub fn ratios() -> Vec<Ratio> {
 }
 
 /// Pairs of page 1,000 and page 1.
-fn far((shape, questions): (Shape, &[Question])) -> Vec<(Page, Page)> {
+fn far((shape, questions): (Shape, &[Selection])) -> Vec<(Page, Page)> {
     let page = |question, spot| Page { shape, question, spot };
     questions.iter().map(|&question| (page(question, FAR), page(question, FIRST))).collect()
 }
 
 /// Pairs of two shapes' pages at the same position.
-fn same_places(much: Shape, little: Shape, questions: &[Question]) -> Vec<(Page, Page)> {
+fn same_places(much: Shape, little: Shape, questions: &[Selection]) -> Vec<(Page, Page)> {
     let pair = |question, spot| {
         let page = |shape| Page { shape, question, spot };
         (page(much), page(little))
@@ -306,10 +306,10 @@ fn same_places(much: Shape, little: Shape, questions: &[Question]) -> Vec<(Page,
 pub const DRIVEN: &[Page] = &[
     Page { shape: All, question: PLAIN, spot: FIRST },
     Page { shape: Follows100, question: PLAIN, spot: FIRST },
-    Page { shape: Follows1000, question: PLAIN, spot: Spot::Middle },
-    Page { shape: Follows10000, question: PLAIN, spot: Spot::Middle },
+    Page { shape: Follows1000, question: PLAIN, spot: PagePosition::Middle },
+    Page { shape: Follows10000, question: PLAIN, spot: PagePosition::Middle },
     Page { shape: Favorites1000, question: PLAIN, spot: FIRST },
-    Page { shape: Favorites100000, question: FAVORITED, spot: Spot::Middle },
+    Page { shape: Favorites100000, question: FAVORITED, spot: PagePosition::Middle },
 ];
 
 /// The criterion group of the same pages by our code (`ours`) and by the bare driver (`bare`).

@@ -22,7 +22,7 @@ const SEA: Location = Location { latitude: 45.0, longitude: -30.0 };
 
 /// A search text, a radius around a place, or both.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Quest {
+pub struct SearchCase {
     /// The name in `budgets.toml`, in test output and for [`Self::by_name`].
     pub name: &'static str,
     search: Option<&'static str>,
@@ -30,28 +30,32 @@ pub struct Quest {
     circle: Option<(Location, i64)>,
 }
 
-const fn quest(name: &'static str, search: Option<&'static str>, circle: Option<(Location, i64)>) -> Quest {
-    Quest { name, search, circle }
+const fn case(
+    name: &'static str,
+    search: Option<&'static str>,
+    circle: Option<(Location, i64)>,
+) -> SearchCase {
+    SearchCase { name, search, circle }
 }
 
-/// All quests. The first [`SELECTIVE`] of them match few flyers, or flyers of a known place.
-pub const QUESTS: [Quest; 9] = [
-    quest("rare", Some(RARE_WORD), None),
-    quest("nowhere", Some("xqzvw"), None),
-    quest("city", None, Some((PLACE, 2))),
-    quest("country", None, Some((PLACE, 500))),
-    quest("sea", None, Some((SEA, 500))),
-    quest("rare in the city", Some(RARE_WORD), Some((PLACE, 2))),
-    quest("frequent in the city", Some("WORKSHOP"), Some((PLACE, 2))),
-    quest("frequent", Some("WORKSHOP"), None),
-    quest("two letters", Some("qz"), None),
+/// All cases. The first [`SELECTIVE`] of them match few flyers, or flyers of a known place.
+pub const SEARCH_CASES: [SearchCase; 9] = [
+    case("rare", Some(RARE_WORD), None),
+    case("nowhere", Some("xqzvw"), None),
+    case("city", None, Some((PLACE, 2))),
+    case("country", None, Some((PLACE, 500))),
+    case("sea", None, Some((SEA, 500))),
+    case("rare in the city", Some(RARE_WORD), Some((PLACE, 2))),
+    case("frequent in the city", Some("WORKSHOP"), Some((PLACE, 2))),
+    case("frequent", Some("WORKSHOP"), None),
+    case("two letters", Some("qz"), None),
 ];
 
-/// The first so many of [`QUESTS`] are selective for every viewer.
-pub const SELECTIVE: usize = QUESTS.len() - 2;
+/// The first so many of [`SEARCH_CASES`] are selective for every viewer.
+pub const SELECTIVE: usize = SEARCH_CASES.len() - 2;
 
 /// The shapes that search: the main feed, and viewers with few and with many relations.
-pub const ASKERS: [Shape; 5] =
+pub const SEARCHERS: [Shape; 5] =
     [Shape::All, Shape::Follows100, Shape::Follows10000, Shape::Favorites100, Shape::Favorites10000];
 
 #[derive(QueryableByName)]
@@ -67,10 +71,10 @@ struct Found {
     longitude: f64,
 }
 
-impl Quest {
-    /// The quest with this name.
+impl SearchCase {
+    /// The case with this name.
     pub fn by_name(name: &str) -> Self {
-        *QUESTS.iter().find(|quest| quest.name == name).expect("a quest of this name exists")
+        *SEARCH_CASES.iter().find(|case| case.name == name).expect("a case of this name exists")
     }
 
     /// The list that is requested, for the feed of a shape.

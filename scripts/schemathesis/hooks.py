@@ -21,7 +21,7 @@ INEXPRESSIBLE = {
     "must be given together with lat and lng",
     "must not be given together with page",
     "does not belong to this list: take it from a `next` or `previous` link of the same list",
-    "reaches the first 10000 rows; follow `next`, which has no limit",
+    "is found among the first 10000 rows, or right after the page before it; follow `next`, which has no limit",
     "must be newest",
     "must lie after valid_from",
     "must lie before valid_until",

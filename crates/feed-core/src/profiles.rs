@@ -52,7 +52,8 @@ pub fn query(engine: Engine, user: i64, viewer: Option<i64>) -> Statement<Profil
         format!(
             "SELECT u.username, u.profile_picture_url, coalesce((SELECT TRUE FROM follows w \
              WHERE w.follower_id = :viewer AND w.followed_id = u.id LIMIT 1), FALSE), (SELECT count(*) FROM (\
-             SELECT 1 FROM follows w WHERE w.followed_id = {} ORDER BY w.created_at DESC LIMIT {limit}) w) FROM users u WHERE u.id = :user",
+             SELECT 1 FROM follows w WHERE w.followed_id = {} ORDER BY w.created_at DESC LIMIT {limit}) w) \
+             FROM users u WHERE u.id = :user",
             seek(engine, ":user")
         ),
         &[("user", Value::Int(user)), ("viewer", Value::Int(viewer.unwrap_or_default()))],
